@@ -24,7 +24,7 @@ from alexnet.errors import AlexNetError, Busy, CommandError, DataError
 from alexnet.io import exclusive_lock, is_abandoned, remove_left_over
 from alexnet.models import bundle
 from alexnet.runs.checkpoints import checkpoint_folders, read_checkpoint
-from alexnet.runs.metrics_log import read_metrics
+from alexnet.runs.metrics_log import all_have_checksums, read_metrics
 from alexnet.runs.predictions import check_archive
 from alexnet.runs.run_dir import RunDir
 from alexnet.training import checkpoint
@@ -189,8 +189,8 @@ def _verify_run(run: RunDir, found: Verification) -> None:
         _verify_json(file, repairs.get(file.name, "restore it"), found)
     if run.metrics_file.is_file():
         with _noting(run.metrics_file, resume, found):
-            lines = read_metrics(run.metrics_file)
-            _count(run.metrics_file, _has_checksums(run.metrics_file) or not lines, found)
+            read_metrics(run.metrics_file)
+            _count(run.metrics_file, all_have_checksums(run.metrics_file), found)
     _verify_checkpoints(run, resume, found)
     for file in sorted(run.path.glob("predictions/*.npz")):
         with _noting(file, "delete it; it is made again when it is needed", found):
@@ -286,11 +286,6 @@ def _verify_json(file: Path, repair: str, found: Verification) -> None:
 
 def _has_checksum(file: Path) -> bool:
     return has_checksum(json.loads(file.read_text(encoding="utf-8")))
-
-
-def _has_checksums(log: Path) -> bool:
-    lines = log.read_text(encoding="utf-8").splitlines()
-    return has_checksum([json.loads(line) for line in lines])
 
 
 def _count(file: Path, has_digest: bool, found: Verification) -> None:

@@ -251,10 +251,14 @@ def _are_whole(path: Path, origin: Origin, images: int) -> bool:
 
 
 def known_rows_digest(path: Path) -> str:
-    """`rows_digest` of a file, hexadecimal; computed once in a process unless the file changes."""
+    """`rows_digest` of a file, hexadecimal; empty for a file of another form.
+
+    Computed once in a process unless the file changes.
+    """
     return _known_rows_digest(FileVersion.of(path))
 
 
 @functools.lru_cache(maxsize=256)
 def _known_rows_digest(version: FileVersion) -> str:
-    return rows_digest(np.load(version.path, mmap_mode="r", allow_pickle=False)).hexdigest()
+    vectors = _opened(version.path)
+    return "" if vectors is None else rows_digest(vectors).hexdigest()

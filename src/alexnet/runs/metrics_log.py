@@ -19,7 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from alexnet.checksum import Damaged, with_checksum, without_checksum
+from alexnet.checksum import Damaged, has_checksum, with_checksum, without_checksum
 from alexnet.errors import WorkError
 from alexnet.io import write_whole
 from alexnet.runs.checkpoints import recorded_lines
@@ -100,6 +100,11 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
     if (found := _count(lines)) < wanted:
         raise Damaged(f"{path} is damaged: it has {found:,} of {wanted:,} lines; {_WAY_ON}")
     return lines
+
+
+def all_have_checksums(path: Path) -> bool:
+    """Whether all lines of the log at `path` have a checksum; those of earlier versions have none."""
+    return all(has_checksum(json.loads(line)) for line in _whole_lines(path))
 
 
 def training_seconds(path: Path) -> float:
