@@ -131,7 +131,7 @@ def _compute_in_chunks(
     for start in range(done, max(len(split), 1), IMAGES_PER_CHUNK):
         rows = np.arange(start, min(start + IMAGES_PER_CHUNK, len(split)))
         vectors = work(split.part(rows), allocate=partial(_rows_of_npy, unfinished, len(split), start))
-        digest.update(np.ascontiguousarray(vectors))
+        digest.update(np.ascontiguousarray(vectors).data)
         note = FeatureNote(**asdict(origin), done=start + len(rows), sha256=digest.hexdigest())
         note.write(note_path(unfinished))
     unfinished.replace(path)
@@ -216,7 +216,7 @@ def rows_digest(vectors: Vectors) -> Any:
     """SHA-256 (of hashlib) of the rows (N, D) in C order, a chunk in memory at a time."""
     digest = hashlib.sha256()
     for start in range(0, len(vectors), IMAGES_PER_CHUNK):
-        digest.update(np.ascontiguousarray(vectors[start : start + IMAGES_PER_CHUNK]))
+        digest.update(np.ascontiguousarray(vectors[start : start + IMAGES_PER_CHUNK]).data)
     return digest
 
 

@@ -186,9 +186,8 @@ def open_graph(
     """
     graph, file = _empty(vectors.shape[1]), note_path(path)
     note = FeatureNote.read(file)
-    # Notes of earlier versions have no digests.
-    trusted = note is None or not note.sha256
-    if not path.is_file() or not (trusted or known_sha256(path) == note.graph_sha256):
+    wanted = note.graph_sha256 if note is not None and note.sha256 else None  # earlier versions have none
+    if not path.is_file() or (wanted is not None and known_sha256(path) != wanted):
         for start in range(0, len(vectors), ROWS_AT_ONCE):
             rows = np.array(vectors[start : start + ROWS_AT_ONCE])
             graph.add(np.arange(start, start + len(rows)), rows)

@@ -197,7 +197,7 @@ def tensors_digest(tensors: Mapping[str, Tensor]) -> str:
 def _tensor_digest(name: str, tensor: Tensor) -> bytes:
     values = tensor.contiguous().reshape(-1)
     digest = hashlib.sha256(f"{name} {tensor.dtype} {'x'.join(map(str, tensor.shape))}\n".encode())
-    digest.update(values.view(torch.uint8).numpy())
+    digest.update(values.view(torch.uint8).numpy().data)
     return digest.digest()
 
 

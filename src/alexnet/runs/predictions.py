@@ -124,9 +124,9 @@ def check_archive(path: Path) -> None:
         with zipfile.ZipFile(path) as archive:
             damaged = archive.testzip()
     except (OSError, ValueError, RuntimeError, EOFError, zipfile.BadZipFile) as error:
-        raise DataError(f"{path} is damaged ({error})", _PREDICT_AGAIN) from error
+        raise DataError(f"{path} has no valid predictions ({error})", _PREDICT_AGAIN) from error
     if damaged:
-        raise DataError(f"{path} is damaged (CRC-32 of {damaged})", _PREDICT_AGAIN)
+        raise DataError(f"{path} has no valid predictions (CRC-32 of {damaged})", _PREDICT_AGAIN)
 
 
 def _load(path: Path, kind: type[_Saved]) -> _Saved:

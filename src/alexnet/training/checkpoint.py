@@ -200,11 +200,11 @@ def _move_links(folder: Path) -> None:
             if link.is_symlink() and not link.exists():
                 link.unlink()
         elif not link.is_symlink() or link.readlink() != Path(wanted.path.name):
+            if link.is_dir() and not link.is_symlink():  # a copied run has folders in place of links
+                _discard(link)
             new = folder / f"{_TEMPORARY}{name}"
             new.unlink(missing_ok=True)
             new.symlink_to(wanted.path.name)
-            if link.is_dir() and not link.is_symlink():  # a copied run has folders in place of links
-                _discard(link)
             new.replace(link)
     _sync(folder)
 

@@ -4,14 +4,17 @@ import hashlib
 import json
 import os
 import resource
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from edited import edit
 
-from alexnet.checksum import write_json_with_checksum
+from alexnet.checksum import Damaged, write_json_with_checksum
 from alexnet.errors import DataError, WorkError
+from alexnet.runs.checkpoints import check_weights, find_checkpoint
 from alexnet.training import checkpoint
 
 STATE = {"velocity": torch.arange(4.0), "schedule": {"best": None, "waited": 2}}
@@ -177,3 +180,34 @@ def test_what_a_killed_writer_left_is_ignored_and_swept(tmp_path: Path) -> None:
     assert found.meta["step"] == 1
     write(tmp_path, 2)
     assert not half.exists()
+
+
+def test_meta_of_another_step_is_refused(tmp_path: Path) -> None:
+    write(tmp_path, 1)
+    write(tmp_path, 2)
+    edit(tmp_path / "step-00000002" / "meta.json", lambda meta: meta.update(step=3))
+    with pytest.raises(Damaged, match=r"step-00000002/meta\.json is damaged: it is of step 3"):
+        find_checkpoint(tmp_path)
+    messages: list[str] = []
+    found = checkpoint.newest(tmp_path, messages.append)
+    assert found is not None
+    assert (found.step, len(messages)) == (1, 1)
+
+
+def test_folders_in_place_of_links_become_links_again(tmp_path: Path) -> None:
+    write(tmp_path / "run", 1, best=True)
+    shutil.copytree(tmp_path / "run", tmp_path / "copy")
+    assert not (tmp_path / "copy" / "last").is_symlink()
+    write(tmp_path / "copy", 2)
+    assert (tmp_path / "copy" / "last").readlink() == Path("step-00000002")
+    assert (tmp_path / "copy" / "best").readlink() == Path("step-00000001")
+
+
+def test_weights_are_compared_with_the_meta_beside_them(tmp_path: Path) -> None:
+    write(tmp_path, 1)
+    weights = tmp_path / "last" / "weights.safetensors"
+    assert check_weights(weights)
+    weights.write_bytes(weights.read_bytes().replace(b"1", b"2"))
+    with pytest.raises(Damaged, match=r"weights\.safetensors is damaged: its SHA-256 differs"):
+        check_weights(weights)
+    assert not check_weights(tmp_path / "exported.safetensors")
