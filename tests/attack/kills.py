@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any
@@ -30,6 +31,8 @@ class Killer:
         """The function, until the kill."""
 
         def call(*arguments: Any, **options: Any) -> Any:
+            if threading.current_thread() is not threading.main_thread():
+                return function(*arguments, **options)  # TensorBoard's, whose files nothing reads
             if self.at is not None and self.calls >= self.at:
                 raise Killed(f"before call {self.calls}, {name}")
             self.calls += 1

@@ -5,8 +5,8 @@ format version, configuration, classes, preprocessing, license terms, provenance
 of the tensors and a checksum of these texts. An ONNX file holds a graph that includes the preprocessing, and
 the same texts.
 
-`load` reads no weights unchecked: a checkpoint's are compared with its `meta.json`, those of other files with
-the digest that they carry. Files of earlier versions have none.
+`load` reads no weights unchecked: a checkpoint's are compared with its `meta.json`, the weights or the graph
+of other files with the digest that they carry. Files of earlier versions have none.
 """
 
 from __future__ import annotations
@@ -167,9 +167,9 @@ def _check_tensors(path: Path, texts: Mapping[str, str], tensors: Mapping[str, T
 
 
 def has_digest(path: Path) -> bool:
-    """Whether `load` can compare a file with a digest; those of earlier versions and ONNX files have none."""
+    """Whether `load` can compare a file with a digest; those of earlier versions have none."""
     if _is_onnx(path):
-        return False
+        return TENSORS_DIGEST in _onnx_texts(_read_onnx(path))
     with _opened(path) as opened:
         return check_weights(path) or TENSORS_DIGEST in (opened.metadata() or {})
 
@@ -177,7 +177,7 @@ def has_digest(path: Path) -> bool:
 def load_metadata(path: Path) -> Metadata:
     """The contents of a model file besides its tensors, which are not read; errors as `load`."""
     if _is_onnx(path):
-        return _onnx_metadata(path)
+        return _onnx_metadata(path, _read_onnx(path))
     with _opened(path) as opened:
         return _parsed(path, opened.metadata() or {})
 
@@ -333,11 +333,34 @@ def _opened(path: Path) -> Generator[Any]:
 
 
 def _load_onnx(path: Path) -> ModelBundle:
-    metadata = _onnx_metadata(path)
+    model = _read_onnx(path)
+    metadata, texts, version = _onnx_metadata(path, model), _onnx_texts(model), FileVersion.of(path)
+    if version not in _whole and TENSORS_DIGEST in texts:
+        if onnx_digest(model) != json.loads(texts[TENSORS_DIGEST]):
+            hint = f"{_EXPORT_AGAIN}; if another program changed it, remove its metadata {TENSORS_DIGEST}"
+            raise Damaged(f"{path} is damaged: its graph differs from the digest that it carries", hint)
+        _whole.add(version)
     return _bundle(OnnxModel(path), metadata, _outside_the_graph(metadata.preprocessing))
 
 
-def _onnx_metadata(path: Path) -> Metadata:
+def onnx_digest(model: Any) -> str:
+    """SHA-256, hexadecimal, of an ONNX `ModelProto` without its metadata, serialized deterministically."""
+    bare = type(model)()
+    bare.CopyFrom(model)
+    del bare.metadata_props[:]
+    return hashlib.sha256(bare.SerializeToString(deterministic=True)).hexdigest()
+
+
+def _onnx_texts(model: Any) -> dict[str, str]:
+    return {each.key: each.value for each in model.metadata_props}
+
+
+def _onnx_metadata(path: Path, model: Any) -> Metadata:
+    return _parsed(path, _onnx_texts(model))
+
+
+def _read_onnx(path: Path) -> Any:
+    """The file as an ONNX `ModelProto`; errors as `load`."""
     refuse_without_packages(("onnx", "onnxruntime"))
     if not path.is_file():
         raise CommandError(f"no model file at {path}: use a run directory or an exported file")
@@ -345,10 +368,9 @@ def _onnx_metadata(path: Path) -> Metadata:
     from google.protobuf.message import DecodeError
 
     try:
-        model = onnx.load(path)
+        return onnx.load(path)
     except DecodeError as error:
         raise DataError(f"{path} is not a complete ONNX file ({error}): copy it again") from error
-    return _parsed(path, {each.key: each.value for each in model.metadata_props})
 
 
 def _outside_the_graph(values: Mapping[str, Any]) -> Preprocessing:
