@@ -7,6 +7,7 @@ checkpoints are moved and what killed processes left is removed; damaged files a
 from __future__ import annotations
 
 import dataclasses
+import glob
 import json
 import shlex
 from collections.abc import Callable, Generator, Iterable
@@ -29,6 +30,8 @@ from alexnet.runs.predictions import check_archive
 from alexnet.runs.run_dir import RunDir
 from alexnet.training import checkpoint
 
+_OF_STORES = (MANIFEST_FILE, FINGERPRINT_FILE)
+"""One of them is in every store, finished or not."""
 _DEPTH = 3
 """Folders of folders that are searched for stores and runs."""
 
@@ -85,16 +88,19 @@ def verify(path: Path) -> Verification:
     if path.is_file():
         _verify_model_file(path, found)
         return found
-    stores, runs = _stores(path), _runs(path)
+    folders = _folders(path)
+    stores = [each for each in folders if any((each / name).is_file() for name in _OF_STORES)]
+    runs = [each for each in folders if (each / "config.json").is_file() or (each / "checkpoints").is_dir()]
     if not stores and not runs:
         raise CommandError(f"{path} is no store, run or exported file, and no folder of them")
     for store in stores:
         _verify_store(store, found)
     for run in runs:
         _verify_run(RunDir(run), found)
-    for file in sorted(path.glob("*.json")):
-        if path not in (*stores, *runs):
-            _verify_json(file, f"type the command that made {path} again", found)
+    own = {*stores, *runs}
+    for folder in folders:
+        for file in () if own & {folder, *folder.parents} else sorted(folder.glob("*.json")):
+            _verify_json(file, f"restore it, or delete {folder} and make it again", found)
     return found
 
 
@@ -106,17 +112,6 @@ def _folders(path: Path) -> list[Path]:
         if depth < _DEPTH:
             found += sorted(each for each in folder.iterdir() if each.is_dir() and not each.is_symlink())
     return found
-
-
-def _stores(path: Path) -> list[Path]:
-    names = (MANIFEST_FILE, FINGERPRINT_FILE)
-    return [each for each in _folders(path) if any((each / name).is_file() for name in names)]
-
-
-def _runs(path: Path) -> list[Path]:
-    return [
-        each for each in _folders(path) if (each / "config.json").is_file() or (each / "checkpoints").is_dir()
-    ]
 
 
 @contextmanager
@@ -132,6 +127,7 @@ def _noting(file: Path, repair: str, found: Verification) -> Generator[None]:
 
 
 def _verify_model_file(path: Path, found: Verification) -> None:
+    _remove_abandoned(path.parent.glob(f".{glob.escape(path.name)}.*.part"), found)
     with _noting(path, "copy or export it again", found):
         bundle.load(path, "cpu")
         _count(path, bundle.has_digest(path), found)

@@ -200,7 +200,11 @@ class Split:
         return keys if self._chosen is None else [keys[index] for index in self._chosen]
 
     def key(self, index: int) -> str:
-        """Name of the image: unique in its split, the same in every store of the same source."""
+        """Name of the image: unique in its split, the same in every store of the same source.
+
+        DataError as of `buffer`.
+        """
+        self._check(self._place(index)[0])
         shard, row = self._find(index)
         return shard.key(row)
 
@@ -211,11 +215,15 @@ class Split:
         read.
         """
         number, row = self._place(index)
+        self._check(number)
+        shard = self._shard(number)
+        return shard.buffer(row) if self.mapped else shard.read(row)
+
+    def _check(self, number: int) -> None:
+        """Compares a shard with its hash, once."""
         if not self._verified[number]:
             _check_hash(self._paths[number], self.manifest.splits[self.name].shards[number].sha256)
             self._verified[number] = True
-        shard = self._shard(number)
-        return shard.buffer(row) if self.mapped else shard.read(row)
 
     def size(self, index: int) -> tuple[int, int]:
         """Width and height of the original photo, in pixels."""

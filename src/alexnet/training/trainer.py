@@ -348,6 +348,7 @@ class Trainer:
     @contextmanager
     def open_metrics(self) -> Generator[None]:
         """Opens the log for `event`; while it is open, no other process can train in the run directory."""
+        distributed.barrier()  # other processes have read the checkpoints
         if not distributed.is_main():
             yield
             return

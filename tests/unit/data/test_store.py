@@ -199,6 +199,8 @@ def test_a_changed_byte_is_found_by_verify_and_by_the_first_image_read(folder: P
     with pytest.raises(DataError, match=damage):
         store[0]
     with pytest.raises(DataError, match=damage):
+        Store.open(folder).split("train").key(3)
+    with pytest.raises(DataError, match=damage):
         Store.open(folder, verify=True)
 
 
