@@ -20,7 +20,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -154,17 +154,17 @@ def _finished(run: RunDir, log: Log) -> TrainResult | None:
         return None
     result = TrainResult(found.step, **found.meta["result"])
     with MetricsLog(run.metrics_file, run.tensorboard, found.step, found.log_lines) as metrics:
-        if not has_finished(run.metrics_file):  # it was killed after it was saved
-            _end(run, metrics, result)
+        _end(run, metrics, result)
     return result
 
 
 def _end(run: RunDir, metrics: MetricsLog, result: TrainResult) -> None:
-    """Logs the result of a run whose checkpoint is saved, and removes what only training needed."""
-    values = {**result.errors, "best_top1_error": result.best_top1_error, "seconds": result.seconds}
-    metrics.write("result", result.step, result.epochs, **values)
+    """Logs the result of a run whose checkpoint is saved, once, and removes what only training needed."""
+    if not has_finished(run.metrics_file):
+        values = {**result.errors, "best_top1_error": result.best_top1_error, "seconds": result.seconds}
+        metrics.write("result", result.step, result.epochs, **values)
     checkpoint.finish(run.checkpoints, metrics.sync())
-    FeatureCache(run.path / "features", ClassicPosition("")).remove()
+    FeatureCache.discard(run)
 
 
 @dataclass
@@ -545,9 +545,15 @@ class FeatureCache:
             if saved and (number < self.position.channel or self.position.stage != "learn"):
                 channel.load_state_dict(saved)
 
-    def remove(self) -> None:
-        """Deletes the directory."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+    @classmethod
+    def discard(cls, run: RunDir) -> None:
+        """Deletes what the training of a run needed; features of the finished run remain."""
+        folder = run.path / "features"
+        for path in folder.glob("*"):
+            if path.name == "state.json" or path.name.startswith((".", "channel")):
+                path.unlink()
+        with suppress(OSError):  # it is not empty, or was never made
+            folder.rmdir()
 
     def _required(self) -> list[Path]:
         """The files that must exist at this position: what the channels have learned, and the feature
