@@ -51,12 +51,12 @@ def table(trials: Iterable[Trial]) -> list[str]:
         by_attack.setdefault(each.attack, []).append(each)
     columns = ("tried", "held", *FAILED)
     lines = [
-        " | ".join((f"{'attack':24}", *columns)),
-        " | ".join(("-" * 24, *("-" * len(each) for each in columns))),
+        " | ".join((f"{'attack':28}", *columns)),
+        " | ".join(("-" * 28, *("-" * len(each) for each in columns))),
     ]
     for attack, found in sorted(by_attack.items()):
         counts = [len(found), sum(each.held for each in found)]
         counts += [sum(each.outcome == outcome for each in found) for outcome in FAILED]
         cells = (f"{count:>{len(column)},}" for count, column in zip(counts, columns, strict=True))
-        lines.append(" | ".join((f"{attack:24}", *cells)))
+        lines.append(" | ".join((f"{attack:28}", *cells)))
     return lines

@@ -18,6 +18,7 @@ import tiny
 
 import alexnet
 from alexnet.analysis.features import features_of
+from alexnet.checksum import Damaged
 from alexnet.data.prepare import prepare
 from alexnet.data.preprocessing import Preprocessing
 from alexnet.data.sources import open_source
@@ -151,12 +152,18 @@ def observe_run(subject: Subject) -> Any:
 
 
 def observe_resumed(subject: Subject) -> Any:
-    """The stopped run trained to its end: its checkpoints, where the links point, its log, and its export."""
+    """The stopped run trained to its end: its checkpoints, where the links point, its log, and its export.
+
+    Damaged where the run itself has reported that its log was.
+    """
     result = train_here(subject, STOPPED, resume=True)
     run = RunDir.open(subject.folder / STOPPED)
     links = [(run.checkpoints / name).resolve().name for name in CHECKPOINTS]
     exported = [export(run.path, subject.folder / "again.safetensors", name) for name in CHECKPOINTS]
-    log = [line for line in read_metrics(run.metrics_file) if line["event"] in ("train", "validation")]
+    lines = read_metrics(run.metrics_file)
+    if lost := [line["lines"] for line in lines if line["event"] == "lost"]:
+        raise Damaged(f"{sum(lost)} lines of the log were lost, as it was logged and printed")
+    log = [line for line in lines if line["event"] in ("train", "validation")]
     return (
         (result.step, without_times(result.errors), result.best_top1_error),
         links,
