@@ -23,6 +23,7 @@ from alexnet.checksum import Damaged, has_checksum, with_checksum, without_check
 from alexnet.errors import WorkError
 from alexnet.io import write_whole
 from alexnet.runs.checkpoints import recorded_lines
+from alexnet.text import counted
 
 _LOST = "lost"
 _WAY_ON = "type `alexnet train` with --resume, which keeps the other lines and records how many are lost"
@@ -39,8 +40,9 @@ class MetricsLog(AbstractContextManager["MetricsLog"]):
         """
         from tensorboardX import SummaryWriter
 
-        lines = [line for line in _undamaged_lines(file) if line["step"] <= first_step]
-        self.lost = max(0, num_lines - _count(lines))
+        undamaged, damaged = _undamaged_lines(file)
+        lines = [line for line in undamaged if line["step"] <= first_step]
+        self.lost = max(damaged, num_lines - _count(lines))
         """Number of lines found to be lost when it was opened."""
         if self.lost:
             epoch = lines[-1]["epoch"] if lines else 0
@@ -52,6 +54,11 @@ class MetricsLog(AbstractContextManager["MetricsLog"]):
         purge_step = first_step + 1 if kept else None
         self._board = SummaryWriter(str(tensorboard), purge_step=purge_step, flush_secs=10)
         self._path = file
+
+    @property
+    def lost_note(self) -> str:
+        """A line for people about lines that were lost; empty without any."""
+        return f"{self._path} was damaged: {counted(self.lost, 'line')} lost" if self.lost else ""
 
     def write(self, event: str, step: int, epoch: int, **values: Any) -> None:
         """Writes one line; numbers also go to TensorBoard as `event/name`. WorkError if the disk is full."""
@@ -176,10 +183,11 @@ def _parsed(line: str, path: Path) -> dict[str, Any]:
     return event  # pyright: ignore[reportUnknownVariableType]
 
 
-def _undamaged_lines(path: Path) -> list[dict[str, Any]]:
-    """The lines that are events; none without a file."""
+def _undamaged_lines(path: Path) -> tuple[list[dict[str, Any]], int]:
+    """The lines that are events, none without a file; and the number of others."""
+    lines = _whole_lines(path) if path.exists() else []
     found: list[dict[str, Any]] = []
-    for line in _whole_lines(path) if path.exists() else ():
+    for line in lines:
         with suppress(Damaged):
             found.append(_parsed(line, path))
-    return found
+    return found, len(lines) - len(found)

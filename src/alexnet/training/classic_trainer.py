@@ -102,6 +102,8 @@ def train_pipeline(
             advance=stack.enter_context(options.progress(images * len(classic.channels), encoded)),
             log=options.log,
         )
+        if note := trainer.metrics.lost_note:
+            options.log(note)
         trainer.event("resume" if encoded or position.stage != "learn" else "start")
         while not trainer.finished:
             trainer.next_stage()

@@ -357,9 +357,8 @@ class Trainer:
             stack.enter_context(exclusive_lock(self.run.path))
             checkpoint.tidy(self.run.checkpoints)
             self.metrics = stack.enter_context(MetricsLog(file, tensorboard, self.step, self.log_lines))
-            if self.metrics.lost:
-                lost = counted(self.metrics.lost, "line")
-                self.log(f"{file} was damaged: {lost} of it are lost, training is not affected")
+            if note := self.metrics.lost_note:
+                self.log(note)
             self.run.write_config(self.config)  # that of a resumed run may have changed
             yield
 

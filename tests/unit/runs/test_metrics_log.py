@@ -107,3 +107,11 @@ def test_a_resumed_run_records_how_many_lines_are_lost(tmp_path: Path) -> None:
     found = read_metrics(file)
     assert [line["event"] for line in found] == [*4 * ["train"], "lost", "train"]
     assert found[4]["lines"] == 2
+
+
+def test_a_damaged_line_is_lost_even_if_others_followed_the_checkpoint(tmp_path: Path) -> None:
+    file = log(tmp_path, range(1, 8))
+    lines = file.read_text().splitlines(keepends=True)
+    file.write_text("".join([lines[0], lines[1].replace("0.5", "0.6"), *lines[2:]]))
+    with MetricsLog(file, tmp_path / "tensorboard", first_step=7, num_lines=5) as opened:
+        assert opened.lost == 1
