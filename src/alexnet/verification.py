@@ -24,7 +24,7 @@ from alexnet.data.store import mean_image_damage
 from alexnet.errors import AlexNetError, Busy, CommandError, DataError
 from alexnet.io import exclusive_lock, is_abandoned, remove_left_over
 from alexnet.models import bundle
-from alexnet.runs.checkpoints import checkpoint_folders, read_checkpoint
+from alexnet.runs.checkpoints import STATE, checkpoint_folders, read_checkpoint
 from alexnet.runs.metrics_log import all_have_checksums, read_metrics
 from alexnet.runs.predictions import check_archive
 from alexnet.runs.run_dir import RunDir
@@ -222,7 +222,10 @@ def _verify_checkpoints(run: RunDir, resume: str, found: Verification) -> None:
         if read.has_state and not names:
             whole.append(path)
     from_there = f"{resume} continues at {whole[0].name}" if whole else f"delete {run.path} and train again"
-    found.problems += [dataclasses.replace(each, repair=from_there) for each in damaged]
+    unused = f"none is needed to use the weights; to train on, begin a new run with --init-from {run.path}"
+    for each in damaged:
+        only_state = not whole and each.file.endswith(STATE)
+        found.problems.append(dataclasses.replace(each, repair=unused if only_state else from_there))
 
 
 def _verify_features(file: Path, found: Verification) -> None:

@@ -82,8 +82,8 @@ class Checkpoint:
 
 def checkpoint_folders(folder: Path) -> list[Path]:
     """The checkpoints in `RUN/checkpoints`, the one with the most updates first."""
-    steps = {step: path for path in folder.glob(f"{REPLACED_PREFIX}{STEP_PREFIX}*") if (step := _named(path))}
-    steps |= {step: path for path in folder.glob(f"{STEP_PREFIX}*") if (step := _named(path))}
+    found = [*folder.glob(f"{REPLACED_PREFIX}{STEP_PREFIX}*"), *folder.glob(f"{STEP_PREFIX}*")]
+    steps = {step: path for path in found if (step := step_in_name(path)) is not None}
     return [steps[step] for step in sorted(steps, reverse=True)]
 
 
@@ -106,7 +106,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
     file = path / META
     try:
         found = Checkpoint(path, read_meta(path))
-        if found.step != int(_named(path)):
+        if found.step != step_in_name(path):
             raise Damaged(f"{file} is damaged: it is of step {found.step}", _way_on(path))
         if WEIGHTS not in found.meta["sha256"]:
             raise Damaged(f"{file} is damaged: it has no SHA-256 of {WEIGHTS}", _way_on(path))
@@ -181,10 +181,10 @@ def check_weights(path: Path) -> bool:
     return wanted is not None
 
 
-def _named(path: Path) -> str:
-    """The digits of the step in a folder's name; empty if it is another folder."""
+def step_in_name(path: Path) -> int | None:
+    """The step in the name of a checkpoint's folder; None for another folder."""
     digits = path.name.removeprefix(REPLACED_PREFIX).removeprefix(STEP_PREFIX)
-    return digits if digits.isdecimal() else ""
+    return int(digits) if digits.isdecimal() else None
 
 
 def _way_on(path: Path) -> str:

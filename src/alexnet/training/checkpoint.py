@@ -36,6 +36,7 @@ from alexnet.runs.checkpoints import (
     checkpoint_folders,
     last_of,
     read_checkpoint,
+    step_in_name,
 )
 
 _TEMPORARY = ".temporary-"
@@ -231,9 +232,7 @@ def _undamaged(folder: Path) -> list[Checkpoint]:
 
 def _later(folder: Path, step: int) -> list[Path]:
     """The checkpoints after `step`, the newest first."""
-    return [
-        path for path in checkpoint_folders(folder) if path.name.removeprefix(REPLACED_PREFIX) > _name(step)
-    ]
+    return [path for path in checkpoint_folders(folder) if (step_in_name(path) or 0) > step]
 
 
 def _discard_temporary(folder: Path) -> None:
