@@ -136,7 +136,7 @@ class RunDir:
                 json.loads(self.config_file.read_text(encoding="utf-8")), self.config_file
             )
             return from_dict(RunConfig, old_names.new_config(values))
-        except (json.JSONDecodeError, ConfigError) as error:
+        except (ValueError, ConfigError) as error:
             raise DataError(f"{self.config_file} is not a configuration ({error}): restore it") from error
 
     def environment(self) -> Environment:
