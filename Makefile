@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup quickstart test lint check bench results docs clean
+.PHONY: help setup quickstart test lint check attack bench results docs clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -29,6 +29,9 @@ lint: $(STAMP) ## ruff and strict type checking
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
 check: lint docs test ## exactly what CI runs
+
+attack: $(STAMP) ## damage files and kill commands with new seeds: [MINUTES=N] [SEED=N]
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.attack $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED))
 
 bench: $(STAMP) ## every benchmark, as CSV into results/benchmarks
 	$(BIN)/python -m benchmarks --out results/benchmarks

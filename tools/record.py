@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from alexnet.checksum import without_checksum
 from alexnet.cli.progress import progress_bar
 from alexnet.errors import Stopped, WorkError
 from alexnet.evaluation import ensemble
@@ -26,6 +27,7 @@ from alexnet.experiments.runner import LOCKS, Runner
 from alexnet.hardware import choose_device
 from alexnet.io import exclusive_lock, file_sha256, write_json, write_whole
 from alexnet.runs import predictions
+from alexnet.runs.metrics_log import read_metrics
 from alexnet.runs.results import ViewSet
 from alexnet.runs.run_dir import find_weights
 from tools.recorded_pictures import draw
@@ -161,7 +163,7 @@ def keep(run: RecordedRun, work: Path, results: Path) -> Path:
         raise WorkError("the run was made with uncommitted changes: commit them and repeat the recording")
     _begin_keeping(result)
     for name in ("config.json", "evaluation.json", "metrics.jsonl"):
-        text = (folder / name).read_text()
+        text = _without_checksums(folder / name)
         (result / name).write_text(text.replace(f"{work}/", ""))  # paths as in the README's commands
     kept = {name: environment[name] for name in ENVIRONMENT}
     kept["weights_sha256"] = file_sha256(find_weights(folder))
@@ -171,6 +173,13 @@ def keep(run: RecordedRun, work: Path, results: Path) -> Path:
     (result / "README.md").write_text(readme_of(run, environment["commit"]))
     _keep_wrong(run, work, result)
     return result
+
+
+def _without_checksums(file: Path) -> str:
+    """The text of a file without the checksums, which would not fit to what is changed in it."""
+    if file.suffix == ".jsonl":
+        return "".join(json.dumps(line) + "\n" for line in read_metrics(file))
+    return json.dumps(without_checksum(json.loads(file.read_text()), file), indent=2) + "\n"
 
 
 def _keep_ensemble(recorded: RecordedEnsemble, work: Path, results: Path) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import glob
 import hashlib
 import json
 import os
@@ -26,11 +27,13 @@ class CannotWrite(WorkError):  # noqa: N818 - it names the problem
 def atomic_write(path: Path) -> Generator[Path]:
     """Yields a temporary path beside `path`; at the end its file is synced and replaces `path`.
 
-    Creates the parent directory. CannotWrite if the disk refuses.
+    Creates the parent directory, and removes what killed writers of `path` left. CannotWrite if the disk
+    refuses.
     """
     unfinished = unfinished_path(path)
     try:
         with writing(path):
+            remove_left_over(path)
             yield unfinished
             with unfinished.open("rb") as written:
                 os.fsync(written.fileno())
@@ -58,9 +61,7 @@ def atomic_dir(folder: Path) -> Generator[Path]:
     unfinished = unfinished_path(folder)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        for left in folder.parent.glob(f".{folder.name}.*{_UNFINISHED}"):
-            if not _is_alive(left):
-                shutil.rmtree(left, ignore_errors=True)
+        remove_left_over(folder)
         yield unfinished
         unfinished.rename(folder)
     except OSError as error:
@@ -69,10 +70,18 @@ def atomic_dir(folder: Path) -> Generator[Path]:
         shutil.rmtree(unfinished, ignore_errors=True)
 
 
-def _is_alive(unfinished: Path) -> bool:
-    """Whether the process that writes it is still running."""
-    number = unfinished.name.removesuffix(_UNFINISHED).rpartition(".")[2]
-    return not number.isdigit() or Path("/proc", number).exists() or not Path("/proc/self").exists()
+def remove_left_over(path: Path) -> None:
+    """Removes the temporary files and folders of `path` whose writers were killed; others are written now."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*{_UNFINISHED}"):
+        if is_abandoned(left):
+            shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink(missing_ok=True)
+
+
+def is_abandoned(path: Path) -> bool:
+    """Whether it is a temporary path whose process no longer runs."""
+    number = path.name.removesuffix(_UNFINISHED).rpartition(".")[2]
+    known = is_left_over(path) and number.isdigit() and Path("/proc/self").exists()
+    return known and not Path("/proc", number).exists()
 
 
 def _cannot_write(path: Path, error: OSError) -> CannotWrite:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
+from alexnet.checksum import CHANGED, without_checksum
 from alexnet.errors import CommandError, DataError
 
 MAX_BYTES = 2**28
@@ -48,9 +49,9 @@ def read_object(
 
 
 def read_document(path: Path, parse: Callable[[Any], _Value], problem: str, remedy: str) -> _Value:
-    """The same for a file that may have something else than an object."""
+    """The same for a file that may have something else than an object. Damaged if its checksum differs."""
     with refusing(path, problem, remedy):
-        return parse(parse_json(_contents(path)))
+        return parse(without_checksum(parse_json(_contents(path)), path, f"{remedy}, {CHANGED}"))
 
 
 @contextmanager

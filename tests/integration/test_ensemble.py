@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import tiny
 import torch
+from edited import edit
 from safetensors.torch import load_file
 
 from alexnet.cli.main import main
@@ -163,10 +164,7 @@ def test_a_model_trained_otherwise_is_refused(
 ) -> None:
     words = [*tiny.SETTINGS, "--nets", "1"]
     assert ensemble(tiny.RECIPE, tiny_store, tmp_path, *words) == 0
-    file = tmp_path / "seed-0" / "config.json"
-    config = json.loads(file.read_text())
-    config["optimizer"]["lr"] = 0.5
-    file.write_text(json.dumps(config))
+    edit(tmp_path / "seed-0" / "config.json", lambda config: config["optimizer"].update(lr=0.5))
     assert ensemble(tiny.RECIPE, tiny_store, tmp_path, *words) == 2
     assert "was trained with other settings (optimizer.lr: 0.5 -> " in capsys.readouterr().err
 

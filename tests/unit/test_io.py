@@ -83,3 +83,15 @@ def test_a_folder_is_created_atomically(tmp_path: Path) -> None:
         unfinished.mkdir()
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["run"]
     assert (tmp_path / "new" / "run" / "file").read_text() == "whole"
+
+
+def test_the_next_writer_removes_what_killed_ones_left_of_the_same_file(tmp_path: Path) -> None:
+    dead, alive = tmp_path / ".table.json.999999999.part", tmp_path / f".table.json.{os.getppid()}.part"
+    others = [tmp_path / name for name in (".other.json.999999999.part", ".table.json.backup.part")]
+    for left in (dead, alive, *others):
+        left.write_bytes(b"half")
+    write_json(tmp_path / "table.json", {"a": 1})
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "table.json",
+        *(path.name for path in (alive, *others)),
+    }

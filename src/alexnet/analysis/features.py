@@ -1,29 +1,33 @@
 """The features of all images of a split, cached as a file in the run directory.
 
 `RUN/features/<split>-<layer>-<store>.npy` is float32 (N, D) in the store's order. The `.json` beside it holds
-the digests of the weights and of the store, and is written last. Unfinished files end in `.part.npy`.
+the digests of the weights, of the store and of the features themselves, and is written last. Features that
+differ from it are computed again. Unfinished files end in `.part.npy`.
 """
 
 from __future__ import annotations
 
-import json
+import functools
+import hashlib
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import nn
 
+from alexnet.checksum import Damaged, FileVersion, known_sha256, without_checksum, write_json_with_checksum
 from alexnet.data.store import Split, Store
 from alexnet.errors import CommandError, WorkError
 from alexnet.evaluation.inference import DEFAULTS, InferenceOptions, check_pixels, testing, view_batches
 from alexnet.evaluation.views import positions_of, scaled_views
-from alexnet.io import exclusive_lock, file_sha256, write_json, writing
+from alexnet.io import exclusive_lock, writing
+from alexnet.json_reader import parse_json
 from alexnet.models import bundle
 from alexnet.models.bundle import ModelBundle
 from alexnet.models.registry import activation_names, last_hidden_layer
@@ -44,6 +48,37 @@ class Origin:
 
     weights_digest: str
     store_digest: str
+
+
+@dataclass(frozen=True)
+class FeatureNote:
+    """The contents of the `.json` beside a file of features."""
+
+    weights_digest: str
+    store_digest: str
+    done: int = 0
+    """Finished rows of an unfinished file."""
+    sha256: str = ""
+    """Of the rows, all or those that are done, in C order; empty in files of earlier versions."""
+    graph_sha256: str = ""
+    """Of the file of the search graph; empty without one."""
+
+    @property
+    def origin(self) -> Origin:
+        """What the features were computed from."""
+        return Origin(self.weights_digest, self.store_digest)
+
+    @classmethod
+    def read(cls, file: Path) -> FeatureNote | None:
+        """The note in the file; None if it is missing or damaged."""
+        try:
+            return cls(**without_checksum(parse_json(file.read_bytes()), file))
+        except (OSError, ValueError, TypeError, Damaged):
+            return None
+
+    def write(self, file: Path) -> None:
+        """Writes the file atomically."""
+        write_json_with_checksum(file, asdict(self))
 
 
 def refuse_unknown(layer: str, model: nn.Module) -> None:
@@ -74,12 +109,12 @@ def features_of(
     if run.is_exported:
         return work(part, allocate=_temporary_array)
     path = features_path(run.path, store, split, layer, options.checkpoint)
-    origin = Origin(file_sha256(weights), store.digest)
+    origin = Origin(known_sha256(weights), store.digest)
     with writing(path), exclusive_lock(path.parent, wait=True):
-        if _origin_of(path) == origin:
+        if _are_whole(path, origin, len(part)):
             options.progress(len(part))
         else:
-            for stale in (_origin_path(path), graph_path(path)):
+            for stale in (note_path(path), graph_path(path)):
                 stale.unlink(missing_ok=True)
             _compute_in_chunks(path, origin, part, work, options.progress)
     return np.load(path, mmap_mode="r", allow_pickle=False)
@@ -90,16 +125,18 @@ def _compute_in_chunks(
 ) -> None:
     """Writes the file and its origin; resumes where a process with the same origin was stopped."""
     unfinished = path.with_suffix(".part.npy")
-    done = _num_done(unfinished, origin, len(split))
+    done, digest = _resumed(unfinished, origin, len(split))
     if done:
         progress(done)
     for start in range(done, max(len(split), 1), IMAGES_PER_CHUNK):
         rows = np.arange(start, min(start + IMAGES_PER_CHUNK, len(split)))
-        work(split.part(rows), allocate=partial(_rows_of_npy, unfinished, len(split), start))
-        write_json(_origin_path(unfinished), {**asdict(origin), "done": start + len(rows)})
+        vectors = work(split.part(rows), allocate=partial(_rows_of_npy, unfinished, len(split), start))
+        digest.update(np.ascontiguousarray(vectors).data)
+        note = FeatureNote(**asdict(origin), done=start + len(rows), sha256=digest.hexdigest())
+        note.write(note_path(unfinished))
     unfinished.replace(path)
-    _origin_path(unfinished).unlink()
-    write_json(_origin_path(path), asdict(origin))
+    note_path(unfinished).unlink()
+    FeatureNote(**asdict(origin), sha256=digest.hexdigest()).write(note_path(path))
 
 
 def features_path(run: Path, store: Store, split: str, layer: str, checkpoint: str = "last") -> Path:
@@ -170,25 +207,58 @@ def _temporary_array(shape: tuple[int, int]) -> Vectors:
         return np.memmap(file, np.float32, mode="w+", shape=shape)
 
 
-def _origin_path(path: Path) -> Path:
+def note_path(path: Path) -> Path:
+    """The file of the `FeatureNote` of a file of features."""
     return path.with_suffix(".json")
 
 
-def _num_done(unfinished: Path, origin: Origin, images: int) -> int:
-    """The number of finished rows of an unfinished file; 0 if it has another origin or is truncated."""
-    try:
-        note = json.loads(_origin_path(unfinished).read_text(encoding="utf-8"))
-        done, rows = int(note.pop("done")), len(np.load(unfinished, mmap_mode="r", allow_pickle=False))
-    except (OSError, ValueError, LookupError):
-        return 0
-    return done if note == asdict(origin) and rows == images else 0
+def rows_digest(vectors: Vectors) -> Any:
+    """SHA-256 (of hashlib) of the rows (N, D) in C order, a chunk in memory at a time."""
+    digest = hashlib.sha256()
+    for start in range(0, len(vectors), IMAGES_PER_CHUNK):
+        digest.update(np.ascontiguousarray(vectors[start : start + IMAGES_PER_CHUNK]).data)
+    return digest
 
 
-def _origin_of(path: Path) -> Origin | None:
-    """The origin of a file of features; None if the file is missing or truncated."""
+def _opened(path: Path) -> Vectors | None:
+    """The file, mapped; None if it is missing, truncated or of another form."""
     try:
-        origin = Origin(**json.loads(_origin_path(path).read_text(encoding="utf-8")))
-        np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, TypeError):
+        vectors: Vectors = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError):
         return None
-    return origin
+    return vectors if vectors.dtype == np.float32 and vectors.ndim == 2 else None
+
+
+def _resumed(unfinished: Path, origin: Origin, images: int) -> tuple[int, Any]:
+    """The number of finished rows of an unfinished file, and their digest (of hashlib).
+
+    0 rows if the file has another origin or is damaged.
+    """
+    note, vectors = FeatureNote.read(note_path(unfinished)), _opened(unfinished)
+    if note is not None and vectors is not None and note.origin == origin and len(vectors) == images:
+        digest = rows_digest(vectors[: note.done])
+        if digest.hexdigest() == note.sha256:
+            return note.done, digest
+    return 0, hashlib.sha256()
+
+
+def _are_whole(path: Path, origin: Origin, images: int) -> bool:
+    """Whether a file of features has this origin and is the one that was written."""
+    note, vectors = FeatureNote.read(note_path(path)), _opened(path)
+    if note is None or vectors is None or note.origin != origin or len(vectors) != images:
+        return False
+    return not note.sha256 or known_rows_digest(path) == note.sha256
+
+
+def known_rows_digest(path: Path) -> str:
+    """`rows_digest` of a file, hexadecimal; empty for a file of another form.
+
+    Computed once in a process unless the file changes.
+    """
+    return _known_rows_digest(FileVersion.of(path))
+
+
+@functools.lru_cache(maxsize=256)
+def _known_rows_digest(version: FileVersion) -> str:
+    vectors = _opened(version.path)
+    return "" if vectors is None else rows_digest(vectors).hexdigest()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,11 +14,14 @@ import torch
 from torch import Tensor
 
 from alexnet.analysis.features import (
+    FeatureNote,
     features_of,
     features_path,
     graph_path,
+    note_path,
     refuse_unknown,
 )
+from alexnet.checksum import known_sha256
 from alexnet.data.decode import Pixels
 from alexnet.data.image_reader import read_square
 from alexnet.data.store import Split, Store
@@ -175,19 +178,24 @@ class ApproximateIndex:
 def open_graph(
     vectors: npt.NDArray[np.float32], path: Path, progress: Callable[[int], None] = lambda count: None
 ) -> ApproximateIndex:
-    """The index in the file at `path`, which is built if it is missing; the file is memory-mapped.
+    """The index in the file at `path`, built if that is missing or damaged; the file is memory-mapped.
 
-    It must belong to exactly these vectors: code that recomputes them removes it. `progress` is called with
-    numbers of vectors. CommandError if usearch is not installed.
+    It must belong to exactly these vectors: code that recomputes them removes it. Its SHA-256 is in the note
+    of the file of features, if there is one. `progress` is called with numbers of vectors. CommandError if
+    usearch is not installed.
     """
-    graph = _empty(vectors.shape[1])
-    if not path.is_file():
+    graph, file = _empty(vectors.shape[1]), note_path(path)
+    note = FeatureNote.read(file)
+    wanted = note.graph_sha256 if note is not None and note.sha256 else None  # earlier versions have none
+    if not path.is_file() or (wanted is not None and known_sha256(path) != wanted):
         for start in range(0, len(vectors), ROWS_AT_ONCE):
             rows = np.array(vectors[start : start + ROWS_AT_ONCE])
             graph.add(np.arange(start, start + len(rows)), rows)
             progress(len(rows))
         with atomic_write(path) as unfinished:
             graph.save(str(unfinished))
+        if note is not None:
+            replace(note, graph_sha256=known_sha256(path)).write(file)
     graph.view(str(path))
     return ApproximateIndex(vectors, graph)
 

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from alexnet import old_names
+from alexnet.checksum import write_json_with_checksum
 from alexnet.data.classes import Class
 from alexnet.data.decode import PHOTO_SUFFIXES
 from alexnet.data.findings import Findings
 from alexnet.errors import CommandError, DataError
-from alexnet.io import write_json
 from alexnet.json_reader import as_object, check_version, read_object
 from alexnet.serialization import from_dict
 
@@ -203,7 +203,7 @@ class Manifest:
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Writes `folder/header.json` atomically."""
-    write_json(folder / MANIFEST_FILE, dataclasses.asdict(manifest))
+    write_json_with_checksum(folder / MANIFEST_FILE, dataclasses.asdict(manifest))
 
 
 def read_manifest(folder: Path) -> Manifest:

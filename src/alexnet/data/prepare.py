@@ -19,6 +19,7 @@ from typing import Literal
 
 import numpy as np
 
+from alexnet.checksum import Damaged, write_json_with_checksum
 from alexnet.data import store_notes
 from alexnet.data.decode import HEIC_SUFFIXES, INSTALL_HEIC, NoDecoder, heic_is_readable, image_size
 from alexnet.data.duplicates import drop_duplicates as without_duplicates
@@ -52,11 +53,11 @@ from alexnet.data.prepare_workers import make_all
 from alexnet.data.resize import FILTER
 from alexnet.data.sources import Source, SourceOptions, filter_classes, hold_out, open_source
 from alexnet.data.statistics import PixelStatistics
-from alexnet.data.store import RECORDS_PER_SHARD, Store
+from alexnet.data.store import RECORDS_PER_SHARD, Store, mean_image_damage
 from alexnet.data.store_notes import Notes, ShardNote
 from alexnet.errors import CommandError, DataError, WorkError
 from alexnet.hardware import cpu_count
-from alexnet.io import CannotWrite, exclusive_lock, is_left_over, write_json, write_whole
+from alexnet.io import CannotWrite, exclusive_lock, file_sha256, is_left_over, write_whole
 from alexnet.text import sized
 
 MEAN_IMAGE = "mean_image.npy"
@@ -242,6 +243,8 @@ def _is_complete(job: Job, tasks: list[ShardTask], notes: Notes, found: SourceCh
     manifest = read_manifest(job.path)
     same_photos = manifest.source.sha256 == job.fingerprint[PHOTOS_HASH]
     same_classes = manifest.classes == tuple(job.source.classes)  # with their names
+    if mean_image_damage(job.path, manifest):
+        return False
     return len(found.current) == len(tasks) == len(notes) and same_photos and same_classes
 
 
@@ -307,7 +310,7 @@ def _claim(job: Job) -> None:
     if path.exists() and not begun and not all(map(_is_ours, path.iterdir())):
         raise CommandError(f"{path} is not empty and not a store: choose another STORE")
     path.mkdir(parents=True, exist_ok=True)
-    write_json(path / FINGERPRINT_FILE, job.fingerprint)
+    write_json_with_checksum(path / FINGERPRINT_FILE, job.fingerprint)
 
 
 def _has_notes(path: Path) -> bool:
@@ -348,7 +351,7 @@ def _finish(job: Job, notes: Mapping[ShardTask, ShardNote], strict: bool) -> Non
     statistics = PixelStatistics.empty(job.settings.side, job.settings.channels)
     for task in notes:
         if task.split == job.statistics_split:
-            statistics.merge(PixelStatistics.load(task.statistics_path))
+            statistics.merge(_statistics_of(task, notes[task]))
     if not np.any(statistics.covariance):
         raise _AllAlike(
             "all training photos are alike, of one color: nothing can be learned from them, look at them"
@@ -357,6 +360,7 @@ def _finish(job: Job, notes: Mapping[ShardTask, ShardNote], strict: bool) -> Non
     if strict:
         _refuse_unreadable(manifest)
     _check_classes(job, notes)
+    _refuse_empty(job, notes)
     mean_image = io.BytesIO()
     np.save(mean_image, statistics.mean_image)
     write_whole(job.path / MEAN_IMAGE, mean_image.getvalue())
@@ -364,6 +368,27 @@ def _finish(job: Job, notes: Mapping[ShardTask, ShardNote], strict: bool) -> Non
     if job.source.dropped is not None:
         store_notes.write_dropped(job.path, job.source.dropped)
     write_manifest(job.path, dataclasses.replace(manifest, mean_image_sha256=digest))
+
+
+def _statistics_of(task: ShardTask, note: ShardNote) -> PixelStatistics:
+    """The sums of a finished shard's pixels; Damaged if they are not those that were written."""
+    path = task.statistics_path
+    if note.statistics_sha256 and (not path.is_file() or file_sha256(path) != note.statistics_sha256):
+        raise Damaged(f"{path} is damaged", f"delete {task.note_path} and prepare again")
+    return PixelStatistics.load(path)
+
+
+def _refuse_empty(job: Job, notes: Mapping[ShardTask, ShardNote]) -> None:
+    """DataError for a split of which no photo could be read."""
+    for name, split in job.source.splits.items():
+        found = [note for task, note in notes.items() if task.split == name]
+        if len(split) and not any(note.labels for note in found):
+            key, reason = next((item for note in found for item in note.unreadable.items()), ("", ""))
+            why = f" ({key}: {reason})" if key else ""
+            raise DataError(
+                f"none of the {len(split):,} photos of {name} can be read{why}: repair or remove them, or "
+                "choose another --val-fraction"
+            )
 
 
 def _refuse_unreadable(manifest: Manifest) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +32,7 @@ from alexnet.data.statistics import PixelStatistics
 from alexnet.data.store import Record, write_shard
 from alexnet.data.store_notes import ShardNote, content_hash, pixels_hash
 from alexnet.errors import DataError
-from alexnet.io import file_sha256, unfinished_path, write_whole
+from alexnet.io import file_sha256, remove_left_over, unfinished_path, write_whole
 
 
 @dataclass(frozen=True)
@@ -64,11 +65,14 @@ class ShardTask:
         """Writes the shard, its statistics and, last of all, its note; calls `count` after every photo."""
         note, statistics = ShardNote(), PixelStatistics.empty(self.settings.side, self.settings.channels)
         final = self.folder / self.file
+        remove_left_over(final)
         unfinished = unfinished_path(final)
         write_shard(unfinished, _records(split, self, note, statistics, count))
         note.bytes, note.sha256 = unfinished.stat().st_size, file_sha256(unfinished)
         unfinished.replace(final)
-        write_whole(self.statistics_path, statistics.to_bytes())
+        sums = statistics.to_bytes()
+        note.statistics_sha256 = hashlib.sha256(sums).hexdigest()
+        write_whole(self.statistics_path, sums)
         store_notes.write_note(self.note_path, note)
 
 

@@ -92,15 +92,18 @@ def fingerprint_of_store(job: Job) -> Fingerprint:
     """That of the finished or unfinished store at the path; empty if there is none."""
     if not (job.path / MANIFEST_FILE).exists():
         unfinished = job.path / FINGERPRINT_FILE
-        if not unfinished.exists():
-            return {}
-        return read_object(unfinished, dict, "does not describe a store", "delete the folder")
+        return _read_fingerprint(unfinished) if unfinished.exists() else {}
     manifest = read_manifest(job.path)
     source = manifest.source
     chosen = _choices(source.class_filter, source.val_fraction, source.group_by, source.drop_duplicates)
     digests = {CLASSES_HASH: _digest_of_classes(manifest.classes), PHOTOS_HASH: source.sha256}
     apart = {"source": source.form, "options": _options(source.options), **chosen, **digests}
     return {name: getattr(manifest, name) for name in job.fingerprint if name not in apart} | apart
+
+
+def _read_fingerprint(path: Path) -> Fingerprint:
+    """That of an unfinished store; DataError if the file is damaged."""
+    return read_object(path, dict, "is damaged", f"delete {path.parent} and prepare it again")
 
 
 def check_fingerprint(job: Job, found: Fingerprint, of_earlier_version: bool = False) -> None:

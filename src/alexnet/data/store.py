@@ -19,6 +19,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from alexnet.checksum import known_sha256
 from alexnet.data.classes import Class
 from alexnet.data.config import DataConfig
 from alexnet.data.manifest import Manifest, ShardEntry, read_manifest
@@ -33,6 +34,7 @@ RECORDS_PER_SHARD = 1024
 RECORDS_PER_BATCH = 64
 """Records in an Arrow record batch, which is what `write_shard` keeps in memory."""
 
+_OTHER_HASH = "its hash differs from the one in header.json"
 _BOX = pa.struct([("label", pa.int32()), *((name, pa.float32()) for name in ("x0", "y0", "x1", "y1"))])
 SCHEMA = pa.schema(
     [
@@ -86,8 +88,8 @@ class Store:
         shards = [shard for split in manifest.splits.values() for shard in split.shards]
         for shard in shards:
             _check(folder / shard.file, shard, verify)
-        if not (folder / manifest.mean_image).is_file():
-            raise _damaged(folder / manifest.mean_image, "it is missing")
+        if found := mean_image_damage(folder, manifest):
+            raise _damaged(folder / manifest.mean_image, found)
         fits = sum(shard.bytes for shard in shards) <= _memory_bytes() // 2
         return cls(folder, manifest, fits if mapped is None else mapped)
 
@@ -129,8 +131,8 @@ class Store:
     def mean_image(self) -> NDArray[np.float32]:
         """(side, side, channels) mean of the training split, 0..255; of central squares of whole images."""
         path = self.path / self.manifest.mean_image
-        if self.manifest.mean_image_sha256:  # older stores have none
-            _check_hash(path, self.manifest.mean_image_sha256)
+        if found := mean_image_damage(self.path, self.manifest):
+            raise _damaged(path, found)
         return np.load(path, allow_pickle=False)
 
     def split(self, name: str) -> Split:
@@ -198,7 +200,11 @@ class Split:
         return keys if self._chosen is None else [keys[index] for index in self._chosen]
 
     def key(self, index: int) -> str:
-        """Name of the image: unique in its split, the same in every store of the same source."""
+        """Name of the image: unique in its split, the same in every store of the same source.
+
+        DataError as of `buffer`.
+        """
+        self._check(self._place(index)[0])
         shard, row = self._find(index)
         return shard.key(row)
 
@@ -209,11 +215,15 @@ class Split:
         read.
         """
         number, row = self._place(index)
+        self._check(number)
+        shard = self._shard(number)
+        return shard.buffer(row) if self.mapped else shard.read(row)
+
+    def _check(self, number: int) -> None:
+        """Compares a shard with its hash, once."""
         if not self._verified[number]:
             _check_hash(self._paths[number], self.manifest.splits[self.name].shards[number].sha256)
             self._verified[number] = True
-        shard = self._shard(number)
-        return shard.buffer(row) if self.mapped else shard.read(row)
 
     def size(self, index: int) -> tuple[int, int]:
         """Width and height of the original photo, in pixels."""
@@ -335,6 +345,14 @@ class Shard:
         return counts, boxes.field("label").to_numpy(zero_copy_only=False), np.stack(corners, axis=-1)
 
 
+def mean_image_damage(folder: Path, manifest: Manifest) -> str:
+    """What is wrong with the file of the mean image; empty if it is the one that was written."""
+    path, wanted = folder / manifest.mean_image, manifest.mean_image_sha256  # older stores have none
+    if not path.is_file():
+        return "it is missing"
+    return _OTHER_HASH if wanted and known_sha256(path) != wanted else ""
+
+
 def training_images(store: Store, data: DataConfig) -> Split:
     """The images a run trains on: the training split, or `data.max_images` of it, balanced over classes.
 
@@ -394,7 +412,7 @@ def _check(path: Path, shard: ShardEntry, verify: bool) -> None:
 
 def _check_hash(path: Path, wanted: str) -> None:
     if file_sha256(path) != wanted:
-        raise _damaged(path, "its hash differs from the one in header.json")
+        raise _damaged(path, _OTHER_HASH)
 
 
 def _damaged(path: Path, found: str) -> DataError:

@@ -16,14 +16,16 @@ from typing import Any
 
 import numpy as np
 
+from alexnet.checksum import with_checksum
 from alexnet.data.decode import Pixels
 from alexnet.data.findings import DroppedPhoto, PhotoName, PhotoNote
 from alexnet.data.sources.base import Example
-from alexnet.errors import DataError
 from alexnet.io import write_json, write_whole
+from alexnet.json_reader import read_document, read_object
 
 FOLDER = "notes"
 _DROPPED_FILE = "dropped.json"
+_MAKE_AGAIN = "delete it and prepare again"
 _HASH_DIGITS = 32
 """Of SHA-256, in hexadecimal: 128 bits."""
 
@@ -34,6 +36,8 @@ class ShardNote:
 
     bytes: int = 0
     sha256: str = ""
+    statistics_sha256: str = ""
+    """Of the file with the sums of its pixels; empty in notes made before it was recorded."""
     labels: list[int] = field(default_factory=list[int])
     odd: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
     """What is unusual, by key."""
@@ -53,17 +57,16 @@ Notes = dict[str, ShardNote]
 
 def write_note(path: Path, note: ShardNote) -> None:
     """Writes the note of one shard atomically."""
-    write_whole(path, json.dumps(asdict(note)).encode())
+    write_whole(path, json.dumps(with_checksum(asdict(note))).encode())
 
 
 def read_note(path: Path) -> ShardNote:
     """The note of a finished shard; DataError if it is damaged."""
-    try:
-        values: dict[str, Any] = json.loads(path.read_text())
-        values["photos"] = [PhotoNote(*photo) for photo in values["photos"]]
-        return ShardNote(**values)
-    except (ValueError, TypeError, KeyError) as error:
-        raise DataError(f"{path} is damaged ({error!r}): delete it and prepare again") from None
+    return read_object(path, _note, "is damaged", _MAKE_AGAIN)
+
+
+def _note(values: Mapping[str, Any]) -> ShardNote:
+    return ShardNote(**{**values, "photos": [PhotoNote(*photo) for photo in values["photos"]]})
 
 
 def read_all(store: Path) -> Notes:
@@ -84,7 +87,7 @@ def photos(notes: Mapping[str, ShardNote]) -> Iterator[tuple[str, PhotoNote]]:
 
 def write_dropped(store: Path, dropped: Sequence[DroppedPhoto]) -> None:
     """Writes the list of copies that are not in the store."""
-    write_json(store / FOLDER / _DROPPED_FILE, [asdict(each) for each in dropped])
+    write_json(store / FOLDER / _DROPPED_FILE, [with_checksum(asdict(each)) for each in dropped])
 
 
 def read_dropped(store: Path) -> list[DroppedPhoto] | None:
@@ -92,10 +95,15 @@ def read_dropped(store: Path) -> list[DroppedPhoto] | None:
     path = store / FOLDER / _DROPPED_FILE
     if not path.is_file():
         return None
-    return [
-        DroppedPhoto(PhotoName(**each["photo"]), PhotoName(**each["stays"]), each["stamp"])
-        for each in json.loads(path.read_text())
-    ]
+    return read_document(
+        path,
+        lambda found: [
+            DroppedPhoto(PhotoName(**each["photo"]), PhotoName(**each["stays"]), each["stamp"])
+            for each in found
+        ],
+        "is damaged",
+        _MAKE_AGAIN,
+    )
 
 
 def known_hashes(store: Path) -> dict[tuple[str, str], str]:

@@ -11,12 +11,12 @@ from functools import cache
 from typing import Any, TypeVar
 
 from alexnet import distributed
+from alexnet.checksum import known_sha256
 from alexnet.config import RunConfig
 from alexnet.data.image_reader import stored_size
 from alexnet.data.store import Split, Store
 from alexnet.evaluation.inference import DEFAULTS, InferenceOptions, check_pixels, columns_of, infer_images
 from alexnet.evaluation.views import ScaledView, rendered_sizes, scaled_views
-from alexnet.io import file_sha256
 from alexnet.models import bundle
 from alexnet.models.bundle import ModelBundle
 from alexnet.models.layers.init import shapes_only
@@ -85,7 +85,7 @@ def cached_predictions(
     path = predictions.path_of(run.path, split, views, options.checkpoint, task.suffix)
     digest, saved = "", None
     if distributed.is_main():
-        digest = file_sha256(weights)
+        digest = known_sha256(weights)
         saved = predictions.load_fresh(path, task.saved_type, digest, store.digest)
     saved = distributed.broadcast_object(saved)
     if saved is not None:

@@ -12,6 +12,7 @@ from typing import cast
 import torch
 
 from alexnet import distributed
+from alexnet.checksum import with_checksum
 from alexnet.config import RunConfig
 from alexnet.data.classes import check_same_classes
 from alexnet.data.crops import default_views
@@ -267,7 +268,8 @@ def record(folder: Path, result: EvalResult) -> None:
     if folder.is_file():
         return
     kept = [old for old in read_results(folder) if _identity(old) != _identity(result)]
-    write_json(folder / EVALUATION_FILE, [each.to_dict() for each in (*kept, result)])
+    entries = [with_checksum(each.to_dict()) for each in (*kept, result)]
+    write_json(folder / EVALUATION_FILE, entries)
 
 
 def _identity(result: EvalResult) -> tuple[object, ...]:
@@ -392,7 +394,7 @@ def _describe(run: RunDir, checkpoint: str) -> EvaluatedRun:
         epochs=None if imported else epochs,
         updates=position(run, checkpoint).step,
         seed=None if imported else config.training.seed,
-        checkpoint=find_weights(run.path, checkpoint).parent.name,
+        checkpoint=checkpoint,
     )
 
 

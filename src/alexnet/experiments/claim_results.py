@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from alexnet import old_names
+from alexnet.checksum import write_json_with_checksum
 from alexnet.config import RunConfig
-from alexnet.io import write_json
 from alexnet.json_reader import check_version, read_object
 from alexnet.serialization import from_dict, to_dict
 
@@ -235,7 +235,7 @@ class ClaimResult:
 
 def write_claim(folder: Path, result: ClaimResult) -> None:
     """Writes `claim.json` to the folder."""
-    write_json(folder / CLAIM_FILE, result.to_dict())
+    write_json_with_checksum(folder / CLAIM_FILE, result.to_dict())
 
 
 def read_claim(folder: Path) -> ClaimResult | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import statistics
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -23,6 +22,7 @@ from alexnet.experiments.arms import Arm, ArmRun
 from alexnet.experiments.validation import VALIDATION, training_sample, validation_errors
 from alexnet.models.bundle import ModelBundle
 from alexnet.models.registry import build_run
+from alexnet.runs.checkpoints import find_checkpoint
 from alexnet.runs.run_dir import RunDir
 from alexnet.training.plan import Plan, make_plan
 from alexnet.training.step import update
@@ -168,8 +168,8 @@ def plan_of(run: ArmRun) -> Plan:
 
 def steps_done(run: RunDir) -> int:
     """Updates before the checkpoint that a run would resume from."""
-    meta = run.checkpoints / "last" / "meta.json"
-    return json.loads(meta.read_text(encoding="utf-8"))["step"] if meta.is_file() else 0
+    last = find_checkpoint(run.checkpoints)
+    return 0 if last is None else last.step
 
 
 def _test_seconds(run: ArmRun) -> float:

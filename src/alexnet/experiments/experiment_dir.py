@@ -16,6 +16,7 @@ import torch
 from PIL import Image
 
 from alexnet import old_names
+from alexnet.checksum import write_json_with_checksum
 from alexnet.config import RunConfig
 from alexnet.data.image_reader import read_square
 from alexnet.data.manifest import PrepareSettings
@@ -30,7 +31,7 @@ from alexnet.experiments.measures import ErrorOf
 from alexnet.experiments.runner import LOCKS, Runner, changes_since, refuse_changed
 from alexnet.experiments.spec import RunSpec, overrides_of
 from alexnet.experiments.validation import with_training_error
-from alexnet.io import exclusive_lock, write_json
+from alexnet.io import exclusive_lock
 from alexnet.json_reader import read_object
 from alexnet.progress import Progress, no_progress
 from alexnet.runs.run_dir import RunDir
@@ -161,7 +162,7 @@ class ExperimentDir:
 
     def begin(self) -> None:
         """Makes the directory and records its store and settings."""
-        write_json(self.path / ABOUT, self.about())
+        write_json_with_checksum(self.path / ABOUT, self.about())
 
     def runner(
         self,

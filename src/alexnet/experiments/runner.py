@@ -9,7 +9,6 @@ any order.
 from __future__ import annotations
 
 import shlex
-import shutil
 import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -21,11 +20,12 @@ from typing import Literal
 import torch
 
 from alexnet import distributed
+from alexnet.checksum import known_sha256
 from alexnet.config import RunConfig
 from alexnet.data.store import Store
 from alexnet.errors import Busy, CommandError, Diverged, Stopped
 from alexnet.experiments.spec import RunSpec, chain, without_dependents
-from alexnet.io import exclusive_lock, file_sha256, write_whole
+from alexnet.io import exclusive_lock, write_whole
 from alexnet.progress import Progress, no_progress
 from alexnet.runs.metrics_log import has_finished, read_metrics
 from alexnet.runs.run_dir import RunDir, find_weights
@@ -117,7 +117,7 @@ class Runner:
         if not run.config_file.is_file():
             return Status("missing")
         weights = self._initial_weights(spec)
-        sha256 = file_sha256(weights) if weights is not None else ""
+        sha256 = known_sha256(weights) if weights is not None else ""
         if changes := changes_since(run, spec, self._store(spec).digest, sha256):
             return Status("stale", tuple(changes))
         if diverged(run):
@@ -207,7 +207,7 @@ class Runner:
                 f"finished: {words} {percentage(error)} (best {percentage(result.best_top1_error)}) on val"
             )
         if self.for_comparison:
-            _keep_weights_only(run)
+            checkpoint.keep_last_weights(run.checkpoints)
 
     @contextmanager
     def claimed(self, spec: RunSpec, wait: bool) -> Generator[bool]:
@@ -261,15 +261,3 @@ def _begin(
     else:
         create_run(config, store, run, device, init_from)
     return resume
-
-
-def _keep_weights_only(run: RunDir) -> None:
-    """Removes what is only needed to resume: it is several times as large as the weights."""
-    last = (run.checkpoints / "last").resolve()
-    for path in run.checkpoints.glob("step-*"):
-        if path.resolve() != last:
-            shutil.rmtree(path)
-    best = run.checkpoints / "best"
-    if best.is_symlink() and not best.exists():
-        best.unlink()
-    checkpoint.drop_state(last)

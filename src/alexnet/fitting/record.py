@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from alexnet.io import write_json
+from alexnet.checksum import write_json_with_checksum
 from alexnet.json_reader import check_version, read_object
 from alexnet.runs.results import Rate
 from alexnet.runs.run_dir import FIT_FILE
@@ -95,7 +95,7 @@ class Fit:
 
     def write(self, run: Path) -> None:
         """Writes `fit.json` atomically."""
-        write_json(run / FIT_FILE, self.to_dict())
+        write_json_with_checksum(run / FIT_FILE, self.to_dict())
 
     @classmethod
     def read(cls, run: Path) -> Fit:

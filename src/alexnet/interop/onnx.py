@@ -48,15 +48,24 @@ def write_onnx(path: Path, net: ModelBundle) -> None:
                 dynamic_shapes=({0: torch.export.Dim("batch")},),
             )
         _remove_source_locations(program.model)
-        program.model.metadata_props.update(metadata_props(net))
         program.save(str(unfinished), external_data=False)
+        _add_metadata(unfinished, net)
         _refuse_other_outputs(unfinished, net)
 
 
-def metadata_props(net: ModelBundle) -> dict[str, str]:
-    """The texts of a model file, and a description of the preprocessing."""
+def _add_metadata(path: Path, net: ModelBundle) -> None:
+    """Adds the texts, with the digest of the graph, to an ONNX file."""
+    import onnx
+
+    model = onnx.load(path)
+    onnx.helper.set_model_props(model, metadata_props(net, bundle.onnx_digest(model)))
+    onnx.save(model, path)
+
+
+def metadata_props(net: ModelBundle, digest: str = "") -> dict[str, str]:
+    """The texts of a model file with the digest of its graph, and a description of the preprocessing."""
     return {
-        **bundle.metadata_texts(net),
+        **bundle.metadata_texts(net, digest),
         "preprocessing_in_words": describe_preprocessing(net.preprocessing),
     }
 

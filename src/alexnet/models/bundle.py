@@ -1,17 +1,23 @@
 """Model files: weights and everything that is needed to use them, as safetensors or ONNX.
 
 A safetensors file holds the tensors `model.*` and `preprocessing.*`, and as JSON texts in its metadata:
-format version, configuration, classes, preprocessing, license terms, provenance and calibration. An ONNX file
-holds a graph that includes the preprocessing, and the same texts.
+format version, configuration, classes, preprocessing, license terms, provenance and calibration, the digest
+of the tensors and a checksum of these texts. An ONNX file holds a graph that includes the preprocessing, and
+the same texts.
+
+`load` reads no weights unchecked: a checkpoint's are compared with its `meta.json`, the weights or the graph
+of other files with the digest that they carry. Files of earlier versions have none.
 """
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import importlib.util
 import json
 import math
 from collections.abc import Generator, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,16 +30,18 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from alexnet import old_names
+from alexnet.checksum import CHECKSUM, Damaged, FileVersion, with_checksum
 from alexnet.config import RunConfig, config_from_dict, from_dict, to_dict
 from alexnet.data.classes import Class, are_custom, different_classes
 from alexnet.data.preprocessing import Preprocessing
 from alexnet.errors import CommandError, DataError
-from alexnet.hardware import choose_device
+from alexnet.hardware import choose_device, cpu_count
 from alexnet.io import CannotWrite, atomic_write
 from alexnet.json_reader import as_object, check_version, parse_json, refusing
 from alexnet.models.layers.init import give_weights, shapes_only
 from alexnet.models.registry import build_run
 from alexnet.runs.calibration import Calibration
+from alexnet.runs.checkpoints import check_weights
 from alexnet.runs.provenance import Provenance
 
 MODEL_FORMAT_VERSION = 1
@@ -46,7 +54,11 @@ TERMS: Mapping[str, str] = {
 }
 """License terms of a model for which none were specified."""
 _IMAGENET_TERMS = "the training photos keep their own terms (ImageNet: research and teaching only)"
+_EXPORT_AGAIN = "copy or export it again"
+TENSORS_DIGEST = "tensors_sha256"
+"""In the metadata: `tensors_digest`."""
 _REQUIRED = ("format_version", "config", "classes", "preprocessing", "terms")
+_OPTIONAL = ("provenance", "calibration", TENSORS_DIGEST)
 
 
 @dataclass(frozen=True)
@@ -102,7 +114,7 @@ def save(path: Path, bundle: ModelBundle, weights: torch.dtype | None = None) ->
         with atomic_write(path) as unfinished:
             unfinished.touch()
             mode = unfinished.stat().st_mode
-            save_file(tensors, unfinished, metadata_texts(bundle))
+            save_file(tensors, unfinished, metadata_texts(bundle, tensors_digest(tensors)))
             unfinished.chmod(mode)  # safetensors makes it unreadable for other users
     except SafetensorError as error:  # raised when the disk is full
         raise CannotWrite(
@@ -115,17 +127,29 @@ def load(path: Path, device: torch.device | str = "auto", needs_weights: bool = 
 
     A safetensors file's model is on `device` (errors as `choose_device`), an ONNX file's on the CPU.
     CommandError if there is no such file, or ONNX Runtime is not installed; DataError where it is not a
-    model file, is of a newer version, does not fit its own configuration, or, with `needs_weights`, is an
-    ONNX file.
+    model file, is damaged, is of a newer version, does not fit its own configuration, or, with
+    `needs_weights`, is an ONNX file.
     """
     if _is_onnx(path) and not needs_weights:
         return _load_onnx(path)
-    with _opened(path) as opened:
-        metadata = _parsed(path, opened.metadata() or {})
-        tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+    with ThreadPoolExecutor(1) as pool:  # compares the weights while the model is made
+        recorded = pool.submit(lambda: path.is_file() and check_weights(path))
+        with _opened(path) as opened:
+            texts = opened.metadata() or {}
+            metadata = _parsed(path, texts)
+            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+        compared = pool.submit(lambda: recorded.result() or _check_tensors(path, texts, tensors))
+        model = _filled(path, metadata, _under("model.", tensors), choose_device(device))
+        compared.result()
+    with _refusing(path):
+        preprocessing = Preprocessing.from_state(metadata.preprocessing, _under("preprocessing.", tensors))
+    return _bundle(model, metadata, preprocessing)
+
+
+def _filled(path: Path, metadata: Metadata, weights: Mapping[str, Tensor], device: torch.device) -> nn.Module:
+    """The model on the device, with these weights; DataError if they are not those of its configuration."""
     with _refusing(path), shapes_only():
         model = build_run(metadata.config, len(metadata.classes))
-    weights = _under("model.", tensors)
     expected = model.state_dict()
     found = first_mismatch(weights, expected)
     if found:
@@ -135,22 +159,69 @@ def load(path: Path, device: torch.device | str = "auto", needs_weights: bool = 
             raise DataError(f"{path} is not a valid model file ({name} is {tensor.dtype})")
         if not math.isfinite(float(tensor.sum())):
             raise DataError(f"{path} is not a valid model file ({name} has values that are not finite)")
-    give_weights(model, weights, choose_device(device))
+    give_weights(model, weights, device)
+    return model
+
+
+_whole: set[FileVersion] = set()
+"""Files whose tensors were compared with their digest in this process."""
+
+
+def _check_tensors(path: Path, texts: Mapping[str, str], tensors: Mapping[str, Tensor]) -> None:
+    """Damaged if the tensors of a file differ from the digest that it carries; compared once in a process."""
+    version = FileVersion.of(path)
+    if version in _whole or TENSORS_DIGEST not in texts:
+        return
+    if tensors_digest(tensors) != _digest_in(path, texts):
+        raise Damaged(f"{path} is damaged: its weights differ from the digest that it carries", _EXPORT_AGAIN)
+    _whole.add(version)
+
+
+def _digest_in(path: Path, texts: Mapping[str, str]) -> Any:
     with _refusing(path):
-        preprocessing = Preprocessing.from_state(metadata.preprocessing, _under("preprocessing.", tensors))
-    return _bundle(model, metadata, preprocessing)
+        return parse_json(texts[TENSORS_DIGEST])
+
+
+def has_digest(path: Path) -> bool:
+    """Whether `load` can compare a file with a digest; those of earlier versions have none."""
+    if _is_onnx(path):
+        return TENSORS_DIGEST in _onnx_texts(_read_onnx(path))
+    with _opened(path) as opened:
+        return check_weights(path) or TENSORS_DIGEST in (opened.metadata() or {})
 
 
 def load_metadata(path: Path) -> Metadata:
     """The contents of a model file besides its tensors, which are not read; errors as `load`."""
     if _is_onnx(path):
-        return _onnx_metadata(path)
+        return _onnx_metadata(path, _read_onnx(path))
     with _opened(path) as opened:
         return _parsed(path, opened.metadata() or {})
 
 
-def metadata_texts(bundle: ModelBundle) -> dict[str, str]:
-    """The metadata that is saved with the tensors, as JSON texts by their names in the file."""
+def tensors_digest(tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256, hexadecimal, of tensors on the CPU: of the SHA-256 of each, in ascending order of names.
+
+    That of a tensor is over the text "name dtype shape", such as `model.conv1.bias torch.float32 64`, a line
+    break, and its bytes in C order. Several threads compute them.
+    """
+    with ThreadPoolExecutor(min(len(tensors), cpu_count()) or 1) as pool:
+        names = sorted(tensors)
+        digests = list(pool.map(lambda name: _tensor_digest(name, tensors[name]), names))
+    return hashlib.sha256(b"".join(digests)).hexdigest()
+
+
+def _tensor_digest(name: str, tensor: Tensor) -> bytes:
+    values = tensor.contiguous().reshape(-1)
+    digest = hashlib.sha256(f"{name} {tensor.dtype} {'x'.join(map(str, tensor.shape))}\n".encode())
+    digest.update(values.view(torch.uint8).numpy().data)
+    return digest.digest()
+
+
+def metadata_texts(bundle: ModelBundle, digest: str = "") -> dict[str, str]:
+    """The metadata that is saved with the tensors, as JSON texts by their names in the file.
+
+    `digest` is that of the tensors. The last text is a checksum of the others.
+    """
     values = {
         "format_version": MODEL_FORMAT_VERSION,
         "config": to_dict(bundle.config),
@@ -160,7 +231,14 @@ def metadata_texts(bundle: ModelBundle) -> dict[str, str]:
         "provenance": {} if bundle.provenance is None else bundle.provenance.to_dict(),
         **({} if bundle.calibration is None else {"calibration": bundle.calibration.to_dict()}),
     }
-    return {key: json.dumps(value) for key, value in values.items()}
+    texts = {key: json.dumps(value) for key, value in values.items()}
+    texts |= {TENSORS_DIGEST: json.dumps(digest)} if digest else {}
+    return texts | {CHECKSUM: json.dumps(_checksum(texts))}
+
+
+def _checksum(texts: Mapping[str, str]) -> str:
+    """The checksum of all texts that are read, whatever their order; other programs may add their own."""
+    return with_checksum({name: texts.get(name) for name in (*_REQUIRED, *_OPTIONAL)})[CHECKSUM]
 
 
 def first_mismatch(weights: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> str:
@@ -251,6 +329,8 @@ def _parsed(path: Path, texts: Mapping[str, str]) -> Metadata:
     if missing:
         raise DataError(f"{path} has weights but no {', '.join(missing)}: use a file that this program wrote")
     with _refusing(path):
+        if CHECKSUM in texts and parse_json(texts[CHECKSUM]) != _checksum(texts):
+            raise Damaged(f"{path} is damaged: its metadata differ from their checksum", _EXPORT_AGAIN)
         check_version(parse_json(texts["format_version"]), MODEL_FORMAT_VERSION)
         preprocessing = as_object(parse_json(texts["preprocessing"]))
         known = as_object(parse_json(texts.get("provenance", "{}")))
@@ -303,13 +383,36 @@ def _opened(path: Path) -> Generator[Any]:
 
 
 def _load_onnx(path: Path) -> ModelBundle:
-    metadata = _onnx_metadata(path)
+    model = _read_onnx(path)
+    metadata, texts, version = _onnx_metadata(path, model), _onnx_texts(model), FileVersion.of(path)
+    if version not in _whole and TENSORS_DIGEST in texts:
+        if onnx_digest(model) != _digest_in(path, texts):
+            hint = f"{_EXPORT_AGAIN}; if another program changed it, remove its metadata {TENSORS_DIGEST}"
+            raise Damaged(f"{path} is damaged: its graph differs from the digest that it carries", hint)
+        _whole.add(version)
     with _refusing(path):
         preprocessing = _outside_the_graph(metadata.preprocessing)
     return _bundle(OnnxModel(path, len(metadata.classes)), metadata, preprocessing)
 
 
-def _onnx_metadata(path: Path) -> Metadata:
+def onnx_digest(model: Any) -> str:
+    """SHA-256, hexadecimal, of an ONNX `ModelProto` without its metadata, serialized deterministically."""
+    bare = type(model)()
+    bare.CopyFrom(model)
+    del bare.metadata_props[:]
+    return hashlib.sha256(bare.SerializeToString(deterministic=True)).hexdigest()
+
+
+def _onnx_texts(model: Any) -> dict[str, str]:
+    return {each.key: each.value for each in model.metadata_props}
+
+
+def _onnx_metadata(path: Path, model: Any) -> Metadata:
+    return _parsed(path, _onnx_texts(model))
+
+
+def _read_onnx(path: Path) -> Any:
+    """The file as an ONNX `ModelProto`; errors as `load`."""
     refuse_without_packages(("onnx", "onnxruntime"))
     if not path.is_file():
         raise CommandError(f"no model file at {path}: use a run directory or an exported file")
@@ -322,7 +425,7 @@ def _onnx_metadata(path: Path) -> Metadata:
         raise DataError(f"{path} is not a complete ONNX file ({error}): copy it again") from error
     if any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in model.graph.initializer):
         raise DataError(f"{path} has its weights in other files: use a file that this program wrote")
-    return _parsed(path, {each.key: each.value for each in model.metadata_props})
+    return model
 
 
 def _outside_the_graph(values: Mapping[str, Any]) -> Preprocessing:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from alexnet.io import write_json
+from alexnet.checksum import write_json_with_checksum
 from alexnet.json_reader import check_version, read_object
 from alexnet.runs.provenance import position
 from alexnet.runs.results import Rate, ViewSet
@@ -123,7 +123,7 @@ def describe_calibration(found: Calibration) -> list[str]:
 def write_calibration(run: RunDir, calibration: Calibration) -> Path:
     """Writes the run's `calibration.json` atomically and returns its path."""
     path = run.path / CALIBRATION_FILE
-    write_json(path, calibration.to_dict())
+    write_json_with_checksum(path, calibration.to_dict())
     return path
 
 

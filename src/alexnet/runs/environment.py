@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from alexnet import old_names
+from alexnet.checksum import write_json_with_checksum
 from alexnet.hardware import cpu_count
-from alexnet.io import write_json
 from alexnet.json_reader import read_object
 from alexnet.serialization import from_dict
 
@@ -126,7 +126,7 @@ class Environment:
 
     def write(self, file: Path) -> None:
         """Writes the file atomically."""
-        write_json(file, self.to_dict())
+        write_json_with_checksum(file, self.to_dict())
 
 
 def processor() -> str:

@@ -5,44 +5,83 @@ last such line, `learning_rate`, `images_per_second`, `data_wait_share`, `second
 `validation` (`top1_error`, ...), `start`, `resume`, `stopped`, `learning-rate`, `checkpoint`, `warning`,
 `plan` (of a run by time: its `total_steps`, and the seconds of its parts), `early-stop` (`waited`),
 and the names of scheduled events; the last line of a finished run is `result`. `seconds` is the training time
-so far, over all resumes.
+so far, over all resumes. `lost` counts the `lines` that were lost before it. Each line has a checksum, and a
+checkpoint records how many lines there were when it was saved: a damaged or shorter log is noticed.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import AbstractContextManager
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from alexnet.errors import DataError, WorkError
+from alexnet.checksum import Damaged, has_checksum, with_checksum, without_checksum
+from alexnet.errors import WorkError
 from alexnet.io import write_whole
 from alexnet.json_reader import as_object, parse_json, reason_of
+from alexnet.runs.checkpoints import recorded_lines
 from alexnet.runs.tensorboard import EventFile
+from alexnet.text import counted
+
+_LOST = "lost"
+_WAY_ON = "type `alexnet train` with --resume, which keeps the other lines and records how many are lost"
+_NUMBERS = ("seconds", "error", "loss", "strength", "top1_error", "total_steps", "lines")
+"""Values that are numbers wherever they are, besides `step` and `epoch`."""
 
 
 class MetricsLog(AbstractContextManager["MetricsLog"]):
     """Appends to `metrics.jsonl` and to the events in `tensorboard`; only the main process has one."""
 
-    def __init__(self, file: Path, tensorboard: Path, first_step: int = 0):
-        """Continues at `first_step`: lines of later steps, logged by an interrupted run, are dropped."""
-        kept = [line for line in read_metrics(file) if line["step"] <= first_step] if file.exists() else []
-        write_whole(file, "".join(json.dumps(line) + "\n" for line in kept).encode())
+    def __init__(self, file: Path, tensorboard: Path, first_step: int = 0, num_lines: int = 0):
+        """Continues at `first_step`: lines of later steps, logged by an interrupted run, are dropped.
+
+        `num_lines` were there at `first_step`. Where some of these are damaged or missing, the others are
+        kept, with an event `lost`.
+        """
+        undamaged, damaged = _undamaged_lines(file)
+        lines = [line for line in undamaged if line["step"] <= first_step]
+        self.lost = max(damaged, num_lines - _count(lines))
+        """Number of lines found to be lost when it was opened."""
+        if self.lost:
+            epoch = lines[-1]["epoch"] if lines else 0
+            lines.append({"event": _LOST, "step": first_step, "epoch": epoch, "lines": self.lost})
+        write_whole(file, "".join(map(_text, lines)).encode())
+        self._lines = _count(lines)
         self._stream = file.open("a", encoding="utf-8")
+        kept = lines
         purge_step = first_step + 1 if kept else None
         self._board = EventFile(tensorboard, purge_step)
         self._path = file
 
+    @property
+    def lost_note(self) -> str:
+        """A line for people about lines that were lost; empty without any."""
+        return f"{self._path} was damaged: {counted(self.lost, 'line')} lost" if self.lost else ""
+
     def write(self, event: str, step: int, epoch: int, **values: Any) -> None:
         """Writes one line; numbers also go to TensorBoard as `event/name`. WorkError if the disk is full."""
         try:
-            self._stream.write(json.dumps({"event": event, "step": step, "epoch": epoch, **values}) + "\n")
+            self._stream.write(_text({"event": event, "step": step, "epoch": epoch, **values}))
             self._stream.flush()
         except OSError as error:
-            raise WorkError(f"cannot write {self._path} ({error.strerror}): free some space") from error
+            raise self._cannot_write(error) from error
+        self._lines += 1
         self._board.write(event, step, values)
+
+    def sync(self) -> int:
+        """Makes sure that all lines are on the disk; returns their number. WorkError if the disk is full."""
+        try:
+            os.fsync(self._stream.fileno())
+        except OSError as error:
+            raise self._cannot_write(error) from error
+        return self._lines
+
+    def _cannot_write(self, error: OSError) -> WorkError:
+        return WorkError(f"cannot write {self._path} ({error.strerror}): free some space")
 
     def close(self) -> None:
         """Flushes both."""
@@ -59,8 +98,20 @@ class MetricsLog(AbstractContextManager["MetricsLog"]):
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """All complete lines, oldest first, without a last one cut off by a kill. DataError on other text."""
-    return list(_whole_lines(path))
+    """All complete lines, oldest first, without a last one cut off by a kill.
+
+    Damaged if a line is, or if there are fewer than when the last checkpoint beside it was saved.
+    """
+    wanted = recorded_lines(path.with_name("checkpoints"))  # before the log, which may grow meanwhile
+    lines = [_parsed(line, path) for line in _whole_lines(path)]
+    if (found := _count(lines)) < wanted:
+        raise Damaged(f"{path} is damaged: it has {found:,} of {wanted:,} lines; {_WAY_ON}")
+    return lines
+
+
+def all_have_checksums(path: Path) -> bool:
+    """Whether all lines of the log at `path` have a checksum; those of earlier versions have none."""
+    return all(has_checksum(json.loads(line)) for line in _whole_lines(path))
 
 
 def training_seconds(path: Path) -> float:
@@ -97,29 +148,57 @@ def has_logged(path: Path) -> bool:
     return path.is_file() and any(line["event"] in ("train", "validation") for line in read_metrics(path))
 
 
-def _whole_lines(path: Path) -> Iterator[dict[str, Any]]:
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
-    for number, line in enumerate(lines, 1):
-        try:
-            yield _event(line)
-        except (ValueError, KeyError) as error:
-            if line.endswith("\n"):
-                raise DataError(
-                    f"{path}: line {number} is no event ({reason_of(error)}): remove it"
-                ) from error
+def _text(line: Mapping[str, Any]) -> str:
+    """A line of the log, with its checksum."""
+    return json.dumps(with_checksum(line)) + "\n"
 
 
-def _event(line: str) -> dict[str, Any]:
-    """A line of the log; ValueError or KeyError if it is something else."""
-    event = dict(as_object(parse_json(line)))
+def _count(lines: Sequence[Mapping[str, Any]]) -> int:
+    """The number of lines, with those that were lost before."""
+    return sum(1 + (line.get("lines", 0) if line["event"] == _LOST else 0) for line in lines)
+
+
+def _whole_lines(path: Path) -> list[str]:
+    """The lines of a log, without a last one that a kill cut off."""
+    *lines, last = path.read_text(encoding="utf-8", errors="replace").split("\n")
+    return [*lines, last] if last and _is_json(last) else lines
+
+
+def _is_json(line: str) -> bool:
+    try:
+        parse_json(line)
+    except ValueError:
+        return False
+    return True
+
+
+def _parsed(line: str, path: Path) -> dict[str, Any]:
+    """A line as an event; Damaged if it is another text."""
+    try:
+        return _event(without_checksum(parse_json(line), path))
+    except (ValueError, KeyError) as error:
+        raise Damaged(
+            f"{path} is damaged: it has a line that is no event ({reason_of(error)})", _WAY_ON
+        ) from error
+
+
+def _event(value: Any) -> dict[str, Any]:
+    """The event in a JSON value; ValueError or KeyError if it is something else."""
+    event = dict(as_object(value))
     if not isinstance(event["event"], str):
         raise ValueError(f"event {event['event']!r}")
     for name in ("step", "epoch", *_NUMBERS):
-        value = event[name] if name in ("step", "epoch") else event.get(name, 0)
-        if isinstance(value, bool) or not isinstance(value, int | float | None):
-            raise ValueError(f"{name} {value!r}")
+        number = event[name] if name in ("step", "epoch") else event.get(name, 0)
+        if isinstance(number, bool) or not isinstance(number, int | float | None):
+            raise ValueError(f"{name} {number!r}")
     return event
 
 
-_NUMBERS = ("seconds", "error", "loss", "strength", "top1_error", "total_steps")
-"""Values that are numbers wherever they are."""
+def _undamaged_lines(path: Path) -> tuple[list[dict[str, Any]], int]:
+    """The lines that are events, none without a file; and the number of others."""
+    lines = _whole_lines(path) if path.exists() else []
+    found: list[dict[str, Any]] = []
+    for line in lines:
+        with suppress(Damaged):
+            found.append(_parsed(line, path))
+    return found, len(lines) - len(found)

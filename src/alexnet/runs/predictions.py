@@ -84,6 +84,7 @@ class DetectionPredictions(SplitPredictions):
     """(D, 4) x0, y0, x1, y1 as fractions of the photo."""
 
 
+_PREDICT_AGAIN = "delete it and evaluate again"
 _Saved = TypeVar("_Saved", bound=SplitPredictions)
 
 
@@ -117,13 +118,27 @@ def load_fresh(path: Path, kind: type[_Saved], weights_digest: str, store_digest
     return saved if fresh else None
 
 
-def _load(path: Path, kind: type[_Saved]) -> _Saved:
+def check_archive(path: Path) -> None:
+    """DataError unless all arrays in an `.npz` file have the CRC-32 that was written with them."""
     try:
-        with np.load(old_names.predictions_file(path), allow_pickle=False) as arrays:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+    except (OSError, ValueError, RuntimeError, EOFError, zipfile.BadZipFile) as error:
+        raise DataError(f"{path} has no valid predictions ({error})", _PREDICT_AGAIN) from error
+    if damaged:
+        raise DataError(f"{path} has no valid predictions (CRC-32 of {damaged})", _PREDICT_AGAIN)
+
+
+def _load(path: Path, kind: type[_Saved]) -> _Saved:
+    path = old_names.predictions_file(path)
+    if path.is_file():
+        check_archive(path)
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
             values: dict[str, Any] = {
                 name: array.item() if array.ndim == 0 else array for name, array in arrays.items()
             }
         values["views"] = ViewSet.parse(old_names.new_views(values["views"]))
         return kind(**values)
     except (OSError, ValueError, TypeError, KeyError, AttributeError, EOFError, zipfile.BadZipFile) as error:
-        raise DataError(f"{path} has no valid predictions ({error}); delete it and evaluate again") from error
+        raise DataError(f"{path} has no valid predictions ({error})", _PREDICT_AGAIN) from error

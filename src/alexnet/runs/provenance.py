@@ -7,11 +7,12 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from alexnet import __version__
-from alexnet.json_reader import as_object, read_object
+from alexnet.json_reader import as_object, refusing
+from alexnet.runs.checkpoints import META, read_meta
 from alexnet.runs.environment import Imported
 from alexnet.runs.metrics_log import has_finished, read_metrics
 from alexnet.runs.results import EvalResult, read_results
-from alexnet.runs.run_dir import RunDir, find_weights
+from alexnet.runs.run_dir import RunDir, find_weights, has_weights
 from alexnet.serialization import from_dict
 from alexnet.text import percentage
 
@@ -162,13 +163,11 @@ class Position:
 
 
 def position(run: RunDir, checkpoint: str = "last") -> Position:
-    """The position of a run's checkpoint; CommandError if there is none."""
-    meta = find_weights(run.path, checkpoint).with_name("meta.json")
-    return read_object(meta, _position, "is damaged", "restore it") if meta.is_file() else Position()
-
-
-def _position(values: Mapping[str, Any]) -> Position:
-    return from_dict(Position, {name: values[name] for name in ("epoch", "step") if name in values})
+    """The position of a run's checkpoint; CommandError if there is none, DataError if it is damaged."""
+    folder = find_weights(run.path, checkpoint).parent
+    meta = read_meta(folder)
+    with refusing(folder / META, "is damaged", "restore it"):
+        return from_dict(Position, {name: meta[name] for name in ("epoch", "step") if name in meta})
 
 
 def stale_note(run: RunDir, tested: EvalResult) -> str:
@@ -191,7 +190,7 @@ def training_progress(run: RunDir) -> str:
     """
     if run.environment().imported is not None or has_finished(run.metrics_file):
         return ""
-    reached = position(run) if (run.checkpoints / "last").exists() else Position()
+    reached = position(run) if has_weights(run) else Position()
     log = read_metrics(run.metrics_file) if run.metrics_file.is_file() else []
     if reached.step is None and log:
         reached = Position(log[-1]["epoch"], log[-1]["step"])

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from alexnet import old_names
+from alexnet.checksum import write_json_with_checksum
 from alexnet.config import RunConfig, config_from_dict, from_dict, split_setting, to_dict
 from alexnet.errors import CommandError, DataError, WorkError
-from alexnet.io import exclusive_lock, is_left_over, write_json
+from alexnet.io import exclusive_lock, is_left_over
 from alexnet.json_reader import as_object, read_object
+from alexnet.runs.checkpoints import WEIGHTS, CheckpointName, checkpoint_folders, find_checkpoint
 from alexnet.runs.environment import Environment
 from alexnet.runs.metrics_log import has_finished, has_logged
 
@@ -139,7 +141,7 @@ class RunDir:
 
     def write_config(self, config: RunConfig) -> None:
         """Writes the configuration atomically."""
-        write_json(self.config_file, to_dict(config))
+        write_json_with_checksum(self.config_file, to_dict(config))
 
     def write_environment(self, environment: Environment) -> None:
         """Writes the environment atomically."""
@@ -222,7 +224,8 @@ class EnsembleDir:
 
     def write(self, name: str, members: Sequence[EnsembleMember]) -> None:
         """Writes `ensemble.json` atomically."""
-        write_json(self.members_file, {"name": name, "members": [asdict(each) for each in members]})
+        values = {"name": name, "members": [asdict(each) for each in members]}
+        write_json_with_checksum(self.members_file, values)
 
     def voting(self) -> list[Path]:
         """The run directories whose probabilities are averaged; DataError if the training of one is not
@@ -282,14 +285,14 @@ def members_of(paths: Sequence[Path]) -> list[Path]:
     ]
 
 
-CHECKPOINTS = ("last", "best")
+CHECKPOINTS: tuple[CheckpointName, ...] = ("last", "best")
 """`best` was chosen by its error on the validation images, so its error there is slightly optimistic."""
 
 
 def find_weights(path: Path, checkpoint: str = "last") -> Path:
     """The weights of a run directory's checkpoint.
 
-    A file is returned unchanged. CommandError if there is nothing.
+    A file is returned unchanged. CommandError if there is nothing; DataError if a checkpoint is damaged.
     """
     if checkpoint not in CHECKPOINTS:
         raise CommandError(f"no checkpoint {checkpoint!r}; it must be {' or '.join(CHECKPOINTS)}")
@@ -300,12 +303,27 @@ def find_weights(path: Path, checkpoint: str = "last") -> Path:
         raise CommandError(f"{path} is an ensemble: choose one of its models, such as {_a_net(path)}")
     if not path.is_dir():
         raise CommandError(f"no run directory or model file at {path}")
-    file = path / "checkpoints" / checkpoint / "weights.safetensors"
+    file = _weights_of(path / "checkpoints", checkpoint)
     if not (path / "config.json").is_file() and not file.is_file():
         raise CommandError(why_no_run(path))
     if not file.is_file():
         raise CommandError(f"no weights at {file.parent}; train it first")
     return file
+
+
+def has_weights(run: RunDir) -> bool:
+    """Whether the run has a checkpoint."""
+    return bool(checkpoint_folders(run.checkpoints)) or (run.checkpoints / "last").exists()
+
+
+def _weights_of(folder: Path, checkpoint: CheckpointName) -> Path:
+    """The weights of the checkpoint, which may not exist; by its link if that is right or there are no
+    others.
+    """
+    link, found = folder / checkpoint, find_checkpoint(folder, checkpoint)
+    if found is None or (link.exists() and link.resolve() == found.path.resolve()):
+        return link / WEIGHTS
+    return found.weights
 
 
 def _a_net(ensemble: Path) -> Path:

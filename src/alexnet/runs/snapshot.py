@@ -5,9 +5,12 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from alexnet.checksum import Damaged
 from alexnet.errors import WorkError
+from alexnet.runs.checkpoints import find_checkpoint
+from alexnet.runs.metrics_log import read_metrics
 from alexnet.runs.provenance import training_progress
-from alexnet.runs.run_dir import CHECKPOINTS, RunDir
+from alexnet.runs.run_dir import CHECKPOINTS, RunDir, has_weights
 
 SHARED_FOLDERS = ("features", "predictions")
 """Caches that remain in the run itself: their files identify the weights to which they belong."""
@@ -21,13 +24,14 @@ def snapshot(path: Path, folder: Path) -> Path:
     The copy keeps the names of the run directory and of its parent, and lacks what only training needs.
     WorkError if checkpoints are replaced faster than they can be copied.
     """
-    if not (path / "checkpoints" / "last").exists() or not training_progress(RunDir(path)):
+    if not has_weights(RunDir(path)) or not training_progress(RunDir(path)):
         return path
     for attempt in range(_TRIES):
         copy = folder / str(attempt) / path.resolve().parent.name / path.resolve().name
         try:
             _copy(path, copy)
-        except (FileNotFoundError, shutil.Error):
+            read_metrics(copy / "metrics.jsonl")  # it must have what the copied checkpoint was saved after
+        except (FileNotFoundError, shutil.Error, Damaged):
             continue
         return copy
     raise WorkError(
@@ -41,7 +45,8 @@ def _copy(path: Path, copy: Path) -> None:
     for file in (*path.glob("*.json"), *path.glob("*.jsonl")):
         shutil.copyfile(file, copy / file.name)
     for name in CHECKPOINTS:
-        place = path / "checkpoints" / name
+        found = find_checkpoint(path / "checkpoints", name)
+        place = path / "checkpoints" / name if found is None else found.path
         if not place.exists():
             continue
         step = place.resolve(strict=True)

@@ -1,59 +1,56 @@
-"""Checkpoints on disk: directories that are created atomically, and links to the last and the best.
+"""Checkpoints on disk, as they are written: directories that are created atomically.
 
-`RUN/checkpoints/step-00001234/` holds `weights.safetensors` (the validated model, as a model file),
-`state.pt` (the rest: tensors and plain values, no code) and `meta.json` (position, errors, SHA-256 of the
-other two). `last` and `best` are relative links. While a run is trained, the last checkpoint, the one before
-it and the weights of the best are kept; of a finished run, the last one and the weights of the best.
-`state.pt` may be twice as large as the weights; without it (`drop_state`) a run can be used, but not trained
-on.
+`runs.checkpoints` describes their files, and says which one is the last and which the best. While a run is
+trained, the last checkpoint, the one before it and the weights of the best are kept; of a finished run, the
+last one and the weights of the best. `state.pt` (tensors and plain values, no code) may be twice as large as
+the weights; without it (`drop_state`) a run can be used, but not trained on.
+
+A kill at any moment leaves a set of checkpoints from which last and best follow. What else it leaves, such as
+links to older checkpoints and temporary directories, `tidy` mends when training starts again.
 """
 
 from __future__ import annotations
 
-import json
+import math
 import os
 import pickle
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from alexnet.checksum import Damaged, with_checksum, write_json_with_checksum
 from alexnet.errors import DataError, WorkError
-from alexnet.io import file_sha256, write_json
+from alexnet.io import file_sha256, is_left_over, write_json
+from alexnet.runs.checkpoints import (
+    META,
+    REPLACED_PREFIX,
+    STATE,
+    STEP_PREFIX,
+    WEIGHTS,
+    Checkpoint,
+    best_of,
+    checkpoint_folders,
+    last_of,
+    read_checkpoint,
+    step_in_name,
+)
 
-WEIGHTS, STATE, META = "weights.safetensors", "state.pt", "meta.json"
-_PREFIX, _TEMPORARY = "step-", ".temporary-"
+_TEMPORARY = ".temporary-"
 
 
-@dataclass(frozen=True)
-class Checkpoint:
-    """A complete, undamaged checkpoint; without its state it can be used, but not trained on."""
-
-    path: Path
-    meta: dict[str, Any]
-
-    @property
-    def weights(self) -> Path:
-        """The model file."""
-        return self.path / WEIGHTS
-
-    @property
-    def has_state(self) -> bool:
-        """Whether it has more than weights."""
-        return STATE in self.meta["sha256"]
-
-    def state(self) -> dict[str, Any]:
-        """The saved state, on the CPU. DataError if the file has other contents."""
-        try:
-            return torch.load(self.path / STATE, map_location="cpu", weights_only=True)
-        except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-            raise DataError(
-                f"{self.path / STATE} is refused: it contains more than tensors and plain values, and "
-                "loading it could execute code; delete that checkpoint"
-            ) from error
+def load_state(found: Checkpoint) -> dict[str, Any]:
+    """The saved state, on the CPU. DataError if the file has other contents."""
+    try:
+        return torch.load(found.path / STATE, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        raise DataError(
+            f"{found.path / STATE} is refused: it contains more than tensors and plain values, and "
+            "loading it could execute code; delete that checkpoint"
+        ) from error
 
 
 def write(
@@ -77,16 +74,18 @@ def write(
         write_weights(temporary / WEIGHTS)
         torch.save(state, temporary / STATE)
         hashes = {name: file_sha256(temporary / name) for name in (WEIGHTS, STATE)}
-        text = json.dumps({"step": step, **meta, "sha256": hashes}, indent=2)
-        (temporary / META).write_text(text + "\n", encoding="utf-8")
-        _publish(temporary, folder / _name(step), best)
+        write_json(temporary / META, with_checksum({"step": step, "best": best, **meta, "sha256": hashes}))
+        for later in _later(folder, step):  # given up when an earlier one was resumed from
+            _discard(later)
+        _publish(temporary, folder / _name(step))
+        _move_links(folder)
     except (OSError, RuntimeError, WorkError) as error:  # torch reports a full disk as a RuntimeError
         raise WorkError(
             f"cannot write a checkpoint in {folder} ({error}): free some space, then type --resume"
         ) from error
     finally:
         _discard(temporary)
-    _prune(folder, step)
+    _prune(folder)
 
 
 def newest(folder: Path, log: Callable[[str], None]) -> Checkpoint | None:
@@ -94,85 +93,156 @@ def newest(folder: Path, log: Callable[[str], None]) -> Checkpoint | None:
 
     Only the last one may be without its state. DataError if all are damaged.
     """
-    paths = _checkpoints(folder)
+    paths = checkpoint_folders(folder)
     for path in paths:
-        meta: dict[str, Any] = {}
         try:
-            meta = json.loads((path / META).read_text(encoding="utf-8"))
-            damaged = [name for name, wanted in meta["sha256"].items() if file_sha256(path / name) != wanted]
-        except (OSError, ValueError, KeyError) as error:
-            damaged = [str(error)]
-        if not damaged:
-            found = Checkpoint(path, meta)
-            if found.has_state or path.resolve() == (folder / "last").resolve():
-                return found
+            found = read_checkpoint(path)
+        except Damaged:
+            log(f"{path} is damaged ({META}); using the one before it")
             continue
-        log(f"{path} is damaged ({', '.join(damaged)}); using the one before it")
+        if damaged := found.damaged_files():
+            log(f"{path} is damaged ({', '.join(damaged)}); using the one before it")
+        elif found.has_state or path == paths[0]:
+            return found
     if paths:
         raise DataError(f"all checkpoints in {folder} are damaged: delete {folder.parent} and train again")
     return None
 
 
-def finish(folder: Path, keep_state: bool = True) -> None:
+def best_kept_error(folder: Path, last: Checkpoint) -> float:
+    """The top-1 error of the best checkpoint up to `last`, a fraction; infinite if none is kept."""
+    best = best_of([each for each in _undamaged(folder) if each.step < last.step] + [last])
+    return math.inf if best is None else best.top1_error
+
+
+def tidy(folder: Path) -> None:
+    """Moves the links to the last and best checkpoint, and removes what killed processes left.
+
+    Only for the process that has the run's lock. Damaged checkpoints stay, and so do the links to them.
+    """
+    if not folder.is_dir():
+        return
+    for path in checkpoint_folders(folder):
+        if path.name.startswith(REPLACED_PREFIX):
+            path.rename(folder / path.name.removeprefix(REPLACED_PREFIX))
+    _discard_temporary(folder)
+    for path in checkpoint_folders(folder):
+        for left in filter(is_left_over, path.iterdir()):
+            left.unlink()
+    _move_links(folder)
+
+
+def finish(folder: Path, log_lines: int, keep_state: bool = True) -> None:
     """Keeps of a finished run the last checkpoint, and the weights of the best if that is another one.
 
-    Without `keep_state` only the weights of the last one are kept, too: it cannot be trained on.
+    Without `keep_state` only the weights of the last one are kept, too: it cannot be trained on. The last one
+    records that the log has `log_lines` lines.
     """
-    last, best = ((folder / name).resolve() for name in ("last", "best"))
-    for path in _checkpoints(folder):
-        if path.resolve() not in (last, best):
-            _discard(path)
-        elif path.resolve() != last or not keep_state:
-            drop_state(path)
+    found = _undamaged(folder)
+    last, best = last_of(found), best_of(found)
+    keep = {each.path for each in (last, best) if each is not None}
+    for path in set(checkpoint_folders(folder)) - keep:
+        _discard(path)
+    if best is not None and best is not last:
+        drop_state(best.path)
+    # After the others: the last one is recognized by its state as long as one of them has its own.
+    _write_meta(last, {**last.meta, "log_lines": log_lines})
+    if not keep_state:
+        drop_state(last.path)
+    _move_links(folder)
+
+
+def keep_last_weights(folder: Path) -> None:
+    """Keeps only the weights of the last checkpoint, if there is one."""
+    found = _undamaged(folder)
+    if not found:
+        return
+    last = last_of(found)
+    for path in set(checkpoint_folders(folder)) - {last.path}:
+        _discard(path)
+    drop_state(last.path)
+    _move_links(folder)
 
 
 def drop_state(path: Path) -> None:
     """Keeps only the weights of a checkpoint; a kill leaves it with or without its state."""
-    meta = json.loads((path / META).read_text(encoding="utf-8"))
-    if meta["sha256"].pop(STATE, None):
-        write_json(path / META, meta)
+    found = read_checkpoint(path)
+    if found.has_state:
+        hashes = {name: digest for name, digest in found.meta["sha256"].items() if name != STATE}
+        _write_meta(found, {**found.meta, "sha256": hashes})
     (path / STATE).unlink(missing_ok=True)
 
 
-def _publish(temporary: Path, final: Path, best: bool) -> None:
-    """Syncs the finished directory, renames it to its final name, then moves the links."""
+def _write_meta(found: Checkpoint, meta: dict[str, Any]) -> None:
+    write_json_with_checksum(found.path / META, meta)
+
+
+def _publish(temporary: Path, final: Path) -> None:
+    """Syncs the finished directory and renames it to its final name."""
     for file in [*temporary.iterdir(), temporary]:
         _sync(file)
-    if final.exists():  # left over from a run that was killed after this step
-        _discard(final)
+    replaced = final.with_name(f"{REPLACED_PREFIX}{final.name}")
+    if final.exists():  # of a run that was killed after this step; it counts until the new one is there
+        _discard(replaced)
+        final.rename(replaced)
     temporary.rename(final)
     _sync(final.parent)
-    for name in ("last", "best") if best else ("last",):
-        link = final.parent / f"{_TEMPORARY}{name}"
-        link.unlink(missing_ok=True)
-        link.symlink_to(final.name)
-        link.replace(final.parent / name)
-    _sync(final.parent)
+    _discard(replaced)
 
 
-def _prune(folder: Path, step: int) -> None:
-    """Removes all checkpoints but `step`, the one before it and the best's weights; later ones will be made
-    again.
-    """
-    best = (folder / "best").resolve()
-    paths = _checkpoints(folder)
-    here = paths.index(folder / _name(step))
-    for path in [*paths[:here], *paths[here + 2 :]]:
-        if path.resolve() != best:
-            _discard(path)
-        else:
+def _move_links(folder: Path) -> None:
+    """Points the links at the last and the best checkpoint; nothing else depends on them."""
+    paths, found = checkpoint_folders(folder), _undamaged(folder)
+    if paths and paths[0] not in [each.path for each in found]:
+        return  # until it is known from which one the run resumes
+    for name, wanted in (("last", last_of(found) if found else None), ("best", best_of(found))):
+        link = folder / name
+        if wanted is None:
+            if link.is_symlink() and not link.exists():
+                link.unlink()
+        elif not link.is_symlink() or link.readlink() != Path(wanted.path.name):
+            if link.is_dir() and not link.is_symlink():  # a copied run has folders in place of links
+                _discard(link)
+            new = folder / f"{_TEMPORARY}{name}"
+            new.unlink(missing_ok=True)
+            new.symlink_to(wanted.path.name)
+            new.replace(link)
+    _sync(folder)
+
+
+def _prune(folder: Path) -> None:
+    """Removes all checkpoints but the last, the one before it and the best's weights."""
+    best = best_of(_undamaged(folder))
+    for path in checkpoint_folders(folder)[2:]:
+        if best is not None and path == best.path:
             drop_state(path)
-    for path in folder.glob(f"{_TEMPORARY}*"):
-        _discard(path)
+        else:
+            _discard(path)
+    _discard_temporary(folder)
+
+
+def _undamaged(folder: Path) -> list[Checkpoint]:
+    """The checkpoints whose `meta.json` is not damaged, the newest first."""
+    found: list[Checkpoint] = []
+    for path in checkpoint_folders(folder):
+        with suppress(Damaged):
+            found.append(read_checkpoint(path))
+    return found
+
+
+def _later(folder: Path, step: int) -> list[Path]:
+    """The checkpoints after `step`, the newest first."""
+    return [path for path in checkpoint_folders(folder) if (step_in_name(path) or 0) > step]
+
+
+def _discard_temporary(folder: Path) -> None:
+    for prefix in (_TEMPORARY, REPLACED_PREFIX):
+        for path in folder.glob(f"{prefix}*"):
+            _discard(path)
 
 
 def _name(step: int) -> str:
-    return f"{_PREFIX}{step:08}"
-
-
-def _checkpoints(folder: Path) -> list[Path]:
-    """All checkpoints, newest first."""
-    return sorted(folder.glob(f"{_PREFIX}*"), reverse=True)
+    return f"{STEP_PREFIX}{step:08}"
 
 
 def _discard(path: Path) -> None:

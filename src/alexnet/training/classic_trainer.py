@@ -14,13 +14,12 @@ learned, `channelN.npy` its feature vectors (`channelN-centers.safetensors`: the
 
 from __future__ import annotations
 
-import json
 import shutil
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -28,11 +27,12 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import Tensor
 
 from alexnet import distributed
+from alexnet.checksum import Damaged, write_json_with_checksum
 from alexnet.classic.arrays import generator
 from alexnet.classic.compression import Codec, FeatureFile, Float16Codec, Pca, PqCodec, ProductQuantizer
 from alexnet.classic.config import ClassicConfig
@@ -45,11 +45,12 @@ from alexnet.data.preprocessing import Preprocessing
 from alexnet.data.store import Store, training_images
 from alexnet.errors import CommandError, DataError, Stopped
 from alexnet.hardware import cpu_count
-from alexnet.io import atomic_write, exclusive_lock, write_json
+from alexnet.io import atomic_write, exclusive_lock
+from alexnet.json_reader import read_object
 from alexnet.models import bundle
 from alexnet.models.layers.init import shapes_only
 from alexnet.progress import Advance
-from alexnet.runs.metrics_log import MetricsLog
+from alexnet.runs.metrics_log import MetricsLog, has_finished
 from alexnet.runs.run_dir import RunDir
 from alexnet.training import checkpoint
 from alexnet.training.preemption import Interruption
@@ -82,6 +83,7 @@ def train_pipeline(
     classic = check_pipeline(config, store)
     with ExitStack() as stack:
         stack.enter_context(exclusive_lock(run.path))
+        checkpoint.tidy(run.checkpoints)
         done = _finished(run, options.log) if options.resume else None
         if done is not None:
             return done
@@ -100,14 +102,14 @@ def train_pipeline(
             advance=stack.enter_context(options.progress(images * len(classic.channels), encoded)),
             log=options.log,
         )
+        if note := trainer.metrics.lost_note:
+            options.log(note)
         trainer.event("resume" if encoded or position.stage != "learn" else "start")
         while not trainer.finished:
             trainer.next_stage()
         result = trainer.validate(evaluate)
         trainer.save(run, result)
-        seconds, best = result.seconds, result.best_top1_error
-        trainer.event("result", **result.errors, best_top1_error=best, seconds=seconds)
-    cache.remove()
+        _end(run, trainer.metrics, result)
     return result
 
 
@@ -150,7 +152,21 @@ def sample_size(wanted: int, photos: int, patches: int) -> int:
 def _finished(run: RunDir, log: Log) -> TrainResult | None:
     """The result of the run if it has finished; DataError if its checkpoint is damaged."""
     found = checkpoint.newest(run.checkpoints, log)
-    return None if found is None else TrainResult(found.meta["step"], **found.meta["result"])
+    if found is None:
+        return None
+    result = TrainResult(found.step, **found.meta["result"])
+    with MetricsLog(run.metrics_file, run.tensorboard, found.step, found.log_lines) as metrics:
+        _end(run, metrics, result)
+    return result
+
+
+def _end(run: RunDir, metrics: MetricsLog, result: TrainResult) -> None:
+    """Logs the result of a run whose checkpoint is saved, once, and removes what only training needed."""
+    if not has_finished(run.metrics_file):
+        values = {**result.errors, "best_top1_error": result.best_top1_error, "seconds": result.seconds}
+        metrics.write("result", result.step, result.epochs, **values)
+    checkpoint.finish(run.checkpoints, metrics.sync())
+    FeatureCache.discard(run)
 
 
 @dataclass
@@ -384,7 +400,8 @@ class ClassicTrainer:
             "best_top1_error": result.best_top1_error,
             "seconds": result.seconds,
         }
-        checkpoint.write(run.checkpoints, result.step, write_weights, {}, {"result": ended}, best=True)
+        meta = {"result": ended, "log_lines": self.metrics.sync()}
+        checkpoint.write(run.checkpoints, result.step, write_weights, {}, meta, best=True)
         self.event("checkpoint", best=True)
 
     def event(self, event: str, **values: Any) -> None:
@@ -449,10 +466,9 @@ class FeatureCache:
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
             return cls(folder, ClassicPosition(store_digest))
-        try:
-            position = ClassicPosition(**json.loads(file.read_text(encoding="utf-8")))
-        except (ValueError, TypeError) as error:
-            raise DataError(f"{file} is damaged ({error}): delete {folder} to start again") from error
+        position = read_object(
+            file, lambda values: ClassicPosition(**values), "is damaged", f"delete {folder} to start again"
+        )
         if position.store_digest != store_digest:
             raise CommandError(
                 f"{run.path} was trained on another store: use that one, or another directory with --run"
@@ -478,7 +494,7 @@ class FeatureCache:
         now = time.monotonic()
         self.position.seconds += now - self._since
         self._since = now
-        write_json(self.folder / "state.json", asdict(self.position))
+        write_json_with_checksum(self.folder / "state.json", asdict(self.position))
 
     def begin_stage(self, stage: Stage) -> None:
         """Starts this stage of the channel."""
@@ -500,20 +516,27 @@ class FeatureCache:
 
     def write_tensors(self, tensors: dict[str, Tensor], what: TensorFile = "") -> None:
         """Writes tensors of the channel in training, replacing earlier ones."""
+        saved = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
         with atomic_write(self._tensor_file(what)) as unfinished:
-            save_file(
-                {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, unfinished
-            )
+            save_file(saved, unfinished, {bundle.TENSORS_DIGEST: bundle.tensors_digest(saved)})
 
     def read_tensors(self, what: TensorFile = "", channel: int | None = None) -> dict[str, Tensor]:
         """The tensors that `write_tensors` wrote, on the CPU; empty if there are none. DataError if the file
         is damaged.
         """
         path = self._tensor_file(what, channel)
+        if not path.is_file():
+            return {}
+        hint = f"delete {self.folder} to start again"
         try:
-            return load_file(path) if path.is_file() else {}
+            with safe_open(path, framework="pt") as opened:
+                wanted = (opened.metadata() or {}).get(bundle.TENSORS_DIGEST)  # of earlier versions: None
+                tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
         except SafetensorError as error:
-            raise DataError(f"{path} is damaged ({error}): delete {self.folder} to start again") from error
+            raise DataError(f"{path} is damaged ({error})", hint) from error
+        if wanted is not None and wanted != bundle.tensors_digest(tensors):
+            raise Damaged(f"{path} is damaged: its tensors differ from their digest", hint)
+        return tensors
 
     def restore(self, model: Pipeline) -> None:
         """Loads what the channels of `model` have learned."""
@@ -522,9 +545,15 @@ class FeatureCache:
             if saved and (number < self.position.channel or self.position.stage != "learn"):
                 channel.load_state_dict(saved)
 
-    def remove(self) -> None:
-        """Deletes the directory."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+    @classmethod
+    def discard(cls, run: RunDir) -> None:
+        """Deletes what the training of a run needed; features of the finished run remain."""
+        folder = run.path / "features"
+        for path in folder.glob("*"):
+            if path.name == "state.json" or path.name.startswith((".", "channel")):
+                path.unlink()
+        with suppress(OSError):  # it is not empty, or was never made
+            folder.rmdir()
 
     def _required(self) -> list[Path]:
         """The files that must exist at this position: what the channels have learned, and the feature

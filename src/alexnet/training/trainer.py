@@ -28,13 +28,14 @@ import torch
 from torch import nn
 
 from alexnet import distributed
+from alexnet.checksum import known_sha256
 from alexnet.config import RunConfig
 from alexnet.data.classes import check_same_classes
 from alexnet.data.image_reader import training_reader
 from alexnet.data.loader import Batch, Batching, Loader
 from alexnet.data.store import Store, training_images
 from alexnet.errors import CommandError, Diverged, Stopped
-from alexnet.io import exclusive_lock, file_sha256
+from alexnet.io import exclusive_lock
 from alexnet.models import bundle
 from alexnet.optim.param_groups import set_learning_rates
 from alexnet.progress import Progress, no_progress
@@ -144,7 +145,8 @@ def train_network(
             "result", **result.errors, best_top1_error=result.best_top1_error, seconds=result.seconds
         )
         if distributed.is_main():
-            checkpoint.finish(run.checkpoints, keep_state=not options.weights_only)
+            lines = trainer.metrics.sync() if trainer.metrics else 0
+            checkpoint.finish(run.checkpoints, lines, keep_state=not options.weights_only)
     return result
 
 
@@ -210,6 +212,8 @@ class Trainer:
         """Errors of the last validation."""
         self.best_error = math.inf
         """Lowest top-1 validation error, a fraction."""
+        self.best_kept_error = math.inf
+        """That of the best checkpoint that is kept: higher if that of `best_error` was damaged."""
         self.validated_step = 0
         """`step` at the last validation."""
         self.improved = False
@@ -217,6 +221,8 @@ class Trainer:
         self.waited = 0
         """Validations since the best one."""
         self.saved_step, self.saved_at = 0, clock()
+        self.log_lines = 0
+        """Lines that the log had at the checkpoint that the run resumes from."""
         self._clock = clock
 
     @property
@@ -255,7 +261,7 @@ class Trainer:
         self.terms = source.terms  # the terms of the weights also apply to weights derived from them
         self.init_from = {
             "path": str(init_from.path),
-            "weights_sha256": file_sha256(init_from.path),
+            "weights_sha256": known_sha256(init_from.path),
             "terms": source.terms,
             **asdict(copied),
         }
@@ -342,11 +348,17 @@ class Trainer:
     @contextmanager
     def open_metrics(self) -> Generator[None]:
         """Opens the log for `event`; while it is open, no other process can train in the run directory."""
+        distributed.barrier()  # other processes have read the checkpoints
         if not distributed.is_main():
             yield
             return
         file, tensorboard = self.run.metrics_file, self.run.tensorboard
-        with exclusive_lock(self.run.path), MetricsLog(file, tensorboard, self.step) as self.metrics:
+        with ExitStack() as stack:
+            stack.enter_context(exclusive_lock(self.run.path))
+            checkpoint.tidy(self.run.checkpoints)
+            self.metrics = stack.enter_context(MetricsLog(file, tensorboard, self.step, self.log_lines))
+            if note := self.metrics.lost_note:
+                self.log(note)
             self.run.write_config(self.config)  # that of a resumed run may have changed
             yield
 
@@ -384,9 +396,11 @@ class Trainer:
             self.errors = distributed.broadcast_object(dict(evaluate(model)))
         self.validated_step = self.step
         error = self.errors["top1_error"]
-        self.improved = error < self.best_error
-        self.best_error = min(error, self.best_error)
-        self.waited = 0 if self.improved else self.waited + 1
+        self.waited = 0 if error < self.best_error else self.waited + 1
+        self.improved = error < self.best_kept_error
+        self.best_error, self.best_kept_error = (
+            min(error, best) for best in (self.best_error, self.best_kept_error)
+        )
         self.state.schedule.observe(error)
         self.event("validation", **self.errors)
         if self.stopped_early:
@@ -416,7 +430,8 @@ class Trainer:
                 state.ema.model, self.config, state.classes, state.preprocessing, dict(self.terms)
             )
             write_weights = partial(bundle.save, bundle=made)
-            folder, meta = self.run.checkpoints, self._meta()
+            lines = self.metrics.sync() if self.metrics else 0
+            folder, meta = self.run.checkpoints, {**self._meta(), "log_lines": lines}
             with self.pace.saving():
                 checkpoint.write(folder, self.step, write_weights, state.state(), meta, self.improved)
         self.event("checkpoint", best=self.improved)
@@ -465,11 +480,13 @@ class Trainer:
         self._refuse_shorter(meta)
         saved = bundle.load(found.weights, "cpu", needs_weights=True)
         check_same_classes(saved.classes, self.state.classes, "classes of checkpoint and store")
-        self.state.load(saved.model.state_dict(), found.state() if found.has_state else None)
+        self.state.load(saved.model.state_dict(), checkpoint.load_state(found) if found.has_state else None)
         self.terms = saved.terms
         self.step = self.saved_step = meta["step"]
         self.validated_step, self.phase, self.errors = meta["validated_step"], meta["phase"], meta["errors"]
         self.best_error = math.inf if meta["best_error"] is None else meta["best_error"]
+        self.best_kept_error = checkpoint.best_kept_error(self.run.checkpoints, found)
+        self.log_lines = found.log_lines
         self.waited = meta.get("waited", 0)
         self.meter = Meter(meta["seconds"])
         self._resume_time(meta)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import tiny
+from edited import cut_log, edit
 from reports import pictures, typed
 
 from alexnet.cli.main import main
@@ -30,9 +31,7 @@ INSIDE = (
 
 def test_without_its_store_the_page_shows_what_to_type(report, run: Path, tmp_path: Path) -> None:
     moved = shutil.copytree(run, tmp_path / "moved")
-    environment = json.loads((moved / "environment.json").read_text())
-    environment["store_path"] = "/no" + environment["store_path"]
-    (moved / "environment.json").write_text(json.dumps(environment))
+    edit(moved / "environment.json", lambda each: each.update(store_path="/no" + each["store_path"]))
     seen = report(moved)
     assert f"alexnet report {moved} --store STORE --out DIR (it was trained on store)" in seen.text
     assert "Confusions" in seen.text and "First-layer filters" in seen.text
@@ -41,8 +40,7 @@ def test_without_its_store_the_page_shows_what_to_type(report, run: Path, tmp_pa
 
 def test_a_run_in_training_is_marked(report, run: Path, tiny_store: Store, tmp_path: Path) -> None:
     young = shutil.copytree(run, tmp_path / "young")
-    lines = (young / "metrics.jsonl").read_text().splitlines(keepends=True)
-    (young / "metrics.jsonl").write_text("".join(lines[:4]) + '{"event": "train", "st')
+    cut_log(young, 4, '{"event": "train", "st')
     (young / "evaluation.json").unlink()
     seen = report(young)
     assert "still in training or stopped; shown as of epoch" in seen.text
@@ -58,8 +56,7 @@ def test_a_run_that_is_trained_meanwhile_is_shown_as_it_was(
 ) -> None:
     young = shutil.copytree(run, tmp_path / "young", symlinks=True)
     shutil.rmtree(young / "features", ignore_errors=True)
-    lines = (young / "metrics.jsonl").read_text().splitlines(keepends=True)
-    (young / "metrics.jsonl").write_text("".join(lines[:4]))
+    cut_log(young, 4)
     meta = json.loads((young / "checkpoints" / "last" / "meta.json").read_text())
     original = build.refuse_different_data
 

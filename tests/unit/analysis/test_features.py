@@ -170,3 +170,46 @@ def test_the_last_hidden_layer() -> None:
         last_hidden_layer(Pipeline(config, 3, 72))
     with pytest.raises(CommandError, match=r"\.safetensors"):
         last_hidden_layer(OnnxModel.__new__(OnnxModel))
+
+
+@pytest.mark.parametrize("damage", ["zeros", "bit", "note"])
+def test_damaged_features_are_computed_again(make_run, store, monkeypatch, damage: str) -> None:
+    run, seen = make_run(), count_passes(monkeypatch)
+    wanted = np.array(features_of(run, store))
+    file = features_path(run.path, store, "train", "fc7")
+    data = bytearray(file.read_bytes())
+    if damage == "note":
+        file.with_suffix(".json").write_text("{")
+    else:
+        data[-64:] = bytes(64) if damage == "zeros" else bytes([data[-64] ^ 1, *data[-63:]])
+        file.write_bytes(data)
+    seen.clear()
+    np.testing.assert_array_equal(features_of(run, store), wanted)
+    assert sum(seen) == len(store.split("train"))
+
+
+def test_unfinished_features_that_are_damaged_are_computed_again(make_run, store, monkeypatch) -> None:
+    monkeypatch.setattr(features, "IMAGES_PER_CHUNK", 10)
+    run, original = make_run(), features._extract
+    wanted = np.array(features_of(run, store))
+    file = features_path(run.path, store, "train", "fc7")
+    file.with_suffix(".json").unlink()
+    chunks = []
+
+    def stops(*arguments, **options):
+        chunks.append(arguments)
+        if len(chunks) == 3:
+            raise KeyboardInterrupt
+        return original(*arguments, **options)
+
+    monkeypatch.setattr(features, "_extract", stops)
+    with pytest.raises(KeyboardInterrupt):
+        features_of(run, store)
+    monkeypatch.setattr(features, "_extract", original)
+    unfinished = file.with_suffix(".part.npy")
+    vectors = np.load(unfinished, mmap_mode="r+")
+    vectors[7] = 0
+    vectors.flush()
+    seen = count_passes(monkeypatch)
+    np.testing.assert_array_equal(features_of(run, store), wanted)
+    assert sum(seen) == len(store.split("train"))

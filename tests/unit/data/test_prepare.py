@@ -180,6 +180,40 @@ def test_unreadable_photos_are_skipped_and_listed(broken: Source, tmp_path: Path
     assert store.manifest.odd["gray"].first == (f"train/{split.key(5)}",)
 
 
+def test_a_split_of_which_no_photo_can_be_read_is_refused(tmp_path: Path) -> None:
+    held_out = [replace(example, image=b"not a photo") for example in examples(5, first_seed=100)]
+    photos = source(train=examples(20), val=held_out)
+    message = r"none of the 5 photos of val can be read \(class-0/photo-0.png: .*\): repair or remove them"
+    with pytest.raises(DataError, match=message) as raised:
+        prepare(photos, tmp_path / "store", RAW, workers=1)
+    assert "\n" not in str(raised.value)
+    with pytest.raises(DataError, match="not a store"):
+        Store.open(tmp_path / "store")
+
+
+def test_a_damaged_mean_image_is_noticed_and_made_again(photos: Source, tmp_path: Path) -> None:
+    file = prepare(photos, tmp_path / "store", RAW, workers=1).path / "mean_image.npy"
+    whole = file.read_bytes()
+    for damage in (whole[:-1] + bytes([whole[-1] ^ 1]), b""):
+        file.write_bytes(damage)
+        with pytest.raises(DataError, match=r"mean_image\.npy is damaged .its hash differs"):
+            Store.open(tmp_path / "store")
+        prepare(photos, tmp_path / "store", RAW, workers=1)
+        assert file.read_bytes() == whole
+
+
+def test_damaged_sums_of_pixels_are_not_used(photos: Source, tmp_path: Path) -> None:
+    store = prepare(photos, tmp_path / "store", RAW, workers=1).path
+    sums, header = store / "notes" / "train-00001.npz", (store / "header.json").read_bytes()
+    sums.write_bytes((store / "notes" / "train-00000.npz").read_bytes())
+    (store / "mean_image.npy").unlink()
+    with pytest.raises(DataError, match=r"train-00001.npz is damaged: delete .*train-00001.json and prepare"):
+        prepare(photos, store, RAW, workers=1)
+    (store / "notes" / "train-00001.json").unlink()
+    prepare(photos, store, RAW, workers=1)
+    assert (store / "header.json").read_bytes() == header
+
+
 def test_strict_names_what_is_unreadable_and_loses_no_work(broken: Source, tmp_path: Path) -> None:
     message = r"2 unreadable photos: train/class-3/photo-3.png \(.*train/class-17/photo-17.png \(empty file\)"
     with pytest.raises(DataError, match=message):

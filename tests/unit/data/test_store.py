@@ -144,7 +144,7 @@ def cut_the_header(folder: Path) -> None:
 
 def drop_a_field(folder: Path) -> None:
     values = json.loads((folder / "header.json").read_text())
-    del values["classes"]
+    del values["checksum"], values["classes"]
     (folder / "header.json").write_text(json.dumps(values))
 
 
@@ -200,6 +200,8 @@ def test_a_changed_byte_is_found_by_verify_and_by_the_first_image_read(folder: P
         store.split("train").buffer(3)
     with pytest.raises(DataError, match=damage):
         store[0]
+    with pytest.raises(DataError, match=damage):
+        Store.open(folder).split("train").key(3)
     with pytest.raises(DataError, match=damage):
         Store.open(folder, verify=True)
 

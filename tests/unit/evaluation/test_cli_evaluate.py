@@ -5,11 +5,13 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from alexnet.checksum import without_checksum
 from alexnet.cli.main import main
 from alexnet.config import to_dict
 from alexnet.data.classes import Class
@@ -28,6 +30,12 @@ from .conftest import CLASSES, CROP, VAL_PER_CLASS, make_net, shuffled, write_ch
 IMAGES = CLASSES * VAL_PER_CLASS + 1
 
 
+def recorded(folder: Path) -> list[dict[str, Any]]:
+    """The entries of `evaluation.json`, without their checksums."""
+    file = folder / "evaluation.json"
+    return without_checksum(json.loads(file.read_text()), file)
+
+
 def evaluate(capsys, store, *words) -> tuple[int, str, str]:
     code = main(["evaluate", "--store", str(store.path), "--device", "cpu", *map(str, words)])
     shown = capsys.readouterr()
@@ -42,7 +50,7 @@ def test_json_file_and_run_folder_hold_the_same_errors_as_fractions(
     assert code == 0
     printed = json.loads(out)
     assert json.loads((tmp_path / "new" / "out.json").read_text()) == printed
-    assert json.loads((run.path / "evaluation.json").read_text()) == [printed]
+    assert recorded(run.path) == [printed]
     assert (printed["split"], printed["views"], printed["images"]) == ("val", "ten", IMAGES)
     saved = predictions.load(predictions.path_of(run.path, "val", "ten"))
     assert printed["top1_error"] == np.mean(saved.probabilities.argmax(axis=1) != saved.labels)
@@ -88,11 +96,11 @@ def test_each_split_and_views_has_one_entry_the_newest(make_run, store, capsys) 
 def test_results_of_another_store_are_kept(make_run, store, capsys) -> None:
     run = make_run("run")
     evaluate(capsys, store, run.path)
-    (entry,) = json.loads((run.path / "evaluation.json").read_text())
+    (entry,) = recorded(run.path)
     elsewhere = {**entry, "store": "elsewhere", "store_digest": "another"}
     (run.path / "evaluation.json").write_text(json.dumps([elsewhere]))
     evaluate(capsys, store, run.path)
-    assert json.loads((run.path / "evaluation.json").read_text()) == [elsewhere, entry]
+    assert recorded(run.path) == [elsewhere, entry]
 
 
 def test_several_runs_are_an_ensemble_of_their_saved_probabilities(make_run, store, tmp_path, capsys) -> None:
@@ -107,7 +115,7 @@ def test_several_runs_are_an_ensemble_of_their_saved_probabilities(make_run, sto
     assert [member["runs"][0]["run"] for member in printed["members"]] == ["run-0", "run-1", "run-2"]
     assert [run["seed"] for run in printed["runs"]] == [0, 1, 2]
     for run, member in zip(runs, printed["members"], strict=True):
-        assert json.loads((run.path / "evaluation.json").read_text()) == [member]
+        assert recorded(run.path) == [member]
 
 
 def test_fresh_predictions_are_used_again_and_stale_ones_are_not(
@@ -258,7 +266,7 @@ def test_an_ensembles_folder_is_replaced_by_its_voting_members(make_run, store, 
     printed = json.loads(out)
     assert [run["run"] for run in printed["runs"]] == ["net-1", "net-2"]
     assert [step["nets"] for step in printed["growth"]] == [1, 2]
-    (kept,) = json.loads((tmp_path / "both" / "evaluation.json").read_text())
+    (kept,) = recorded(tmp_path / "both")
     assert kept == {name: value for name, value in printed.items() if name != "members"}
     assert main(["compare", str(tmp_path / "both"), str(runs[1].path)]) == 0
     shown = capsys.readouterr().out

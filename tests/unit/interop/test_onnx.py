@@ -17,7 +17,7 @@ from alexnet.data.classes import Class
 from alexnet.data.config import DataConfig
 from alexnet.data.crops import center
 from alexnet.data.preprocessing import Preprocessing
-from alexnet.errors import CommandError, WorkError
+from alexnet.errors import CommandError, DataError, WorkError
 from alexnet.interop import onnx as interop_onnx
 from alexnet.models.bundle import ModelBundle
 from alexnet.models.config import ALEXNET_VARIANTS, ModelConfig
@@ -198,3 +198,21 @@ def test_nothing_of_this_machine_is_in_the_file(tmp_path: Path) -> None:
     contents = (tmp_path / "net.onnx").read_bytes()
     assert b".py" not in contents
     assert str(Path(alexnet.__file__).parent).encode() not in contents
+
+
+def test_a_damaged_graph_is_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "net.onnx"
+    interop_onnx.write_onnx(path, random_net("modern"))
+    whole, wanted = path.read_bytes(), alexnet.load(path, device="cpu").probabilities(list(SQUARES))
+    weights = onnx.load(path).graph.initializer[0].raw_data
+    for place in (whole.index(weights) + 5, whole.index(b"CC0-1.0")):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        with pytest.raises(DataError, match=r"net\.onnx is damaged"):
+            alexnet.load(path, device="cpu")
+    path.write_bytes(whole)
+    bare = onnx.load(path)
+    for each in [each for each in bare.metadata_props if each.key in ("checksum", "tensors_sha256")]:
+        bare.metadata_props.remove(each)  # as in files of earlier versions
+    onnx.save(bare, path)
+    found = alexnet.load(path, device="cpu").probabilities(list(SQUARES))
+    np.testing.assert_array_equal(found, wanted)

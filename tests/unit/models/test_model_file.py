@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import pickle
 from pathlib import Path
@@ -12,6 +13,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
+from alexnet.checksum import Damaged
 from alexnet.config import override
 from alexnet.data.classes import imagenet_classes
 from alexnet.data.preprocessing import Preprocessing
@@ -40,6 +42,7 @@ def saved(store: Store, tmp_path: Path) -> Path:
 def rewrite(path: Path, metadata: dict[str, str] | None = None, **tensors: torch.Tensor) -> None:
     with safe_open(path, "pt") as opened:
         texts = opened.metadata()
+    del texts["checksum"], texts["tensors_sha256"]
     save_file(load_file(path) | tensors, path, texts | (metadata or {}))
 
 
@@ -139,3 +142,45 @@ def test_the_terms_of_imagenet_are_stated_for_its_classes_only(store: Store) -> 
     custom = bundle.default_terms(store.classes)["data_terms"]
     assert custom == "the training photos keep their own terms"
     assert "ImageNet: research" in bundle.default_terms(imagenet_classes()[:3])["data_terms"]
+
+
+def test_a_flipped_bit_in_a_tensor_or_in_the_metadata_is_noticed(saved: Path) -> None:
+    data = saved.read_bytes()
+    length = int.from_bytes(data[:8], "little")
+    with safe_open(saved, "pt") as opened:
+        assert {"tensors_sha256", "checksum"} <= opened.metadata().keys()
+    license = data.index(b"not stated")
+    for place, match in (
+        (len(data) - 5, "weights differ"),
+        (8 + length + 1, "weights differ"),
+        (license, "metadata"),
+    ):
+        saved.write_bytes(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
+        with pytest.raises(Damaged, match=match):
+            bundle.load(saved, "cpu")
+    saved.write_bytes(data)
+    bundle.load(saved, "cpu")
+
+
+def test_files_of_earlier_versions_without_a_digest_are_read(saved: Path) -> None:
+    assert bundle.has_digest(saved)
+    rewrite(saved)
+    assert not bundle.has_digest(saved)
+    bundle.load(saved, "cpu")
+
+
+def test_a_file_is_compared_once_in_a_process(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made, original = [], bundle.tensors_digest
+    monkeypatch.setattr(bundle, "tensors_digest", lambda tensors: made.append(1) or original(tensors))
+    for _ in range(3):
+        bundle.load(saved, "cpu")
+    assert len(made) == 1
+
+
+def test_the_digest_of_tensors_is_that_of_its_definition() -> None:
+    tensors = {"b": torch.arange(6.0).reshape(2, 3).T, "a": torch.tensor(3, dtype=torch.bfloat16)}
+    parts = [
+        hashlib.sha256(b"a torch.bfloat16 \n" + bytes.fromhex("4040")).digest(),
+        hashlib.sha256(b"b torch.float32 3x2\n" + tensors["b"].contiguous().numpy().tobytes()).digest(),
+    ]
+    assert bundle.tensors_digest(tensors) == hashlib.sha256(b"".join(parts)).hexdigest()

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from alexnet.checksum import Damaged, write_json_with_checksum
 from alexnet.errors import DataError
 from alexnet.runs.metrics_log import MetricsLog, read_metrics
 
@@ -62,3 +63,55 @@ def test_tensorboard_gets_the_numbers(tmp_path: Path) -> None:
 def test_lines_are_plain_json(tmp_path: Path) -> None:
     text = log(tmp_path, range(1, 3)).read_text()
     assert [json.loads(line)["step"] for line in text.splitlines()] == [1, 2]
+
+
+def recorded(folder: Path, step: int, lines: int) -> None:
+    """A checkpoint that was saved when the log had so many lines."""
+    place = folder / "checkpoints" / f"step-{step:08}"
+    place.mkdir(parents=True)
+    meta = {"step": step, "log_lines": lines, "sha256": {"weights.safetensors": "", "state.pt": ""}}
+    write_json_with_checksum(place / "meta.json", meta)
+
+
+@pytest.mark.parametrize("change", [b"0.5", b"train", b'"step": 2'])
+def test_a_changed_line_is_noticed(tmp_path: Path, change: bytes) -> None:
+    file = log(tmp_path, range(1, 4))
+    data = file.read_bytes()
+    place = data.index(change) + len(change) - 1
+    file.write_bytes(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
+    with pytest.raises(Damaged, match=r"metrics\.jsonl is damaged"):
+        read_metrics(file)
+
+
+def test_fewer_lines_than_a_checkpoint_recorded_are_noticed(tmp_path: Path) -> None:
+    file = log(tmp_path, range(1, 8))
+    recorded(tmp_path, 6, lines=6)
+    whole = file.read_text().splitlines(keepends=True)
+    for kept in (7, 6):
+        file.write_text("".join(whole[:kept]))
+        assert len(read_metrics(file)) == kept
+    file.write_text("".join(whole[:5]))
+    with pytest.raises(Damaged, match=r"it has 5 of 6 lines; .*--resume"):
+        read_metrics(file)
+
+
+def test_a_resumed_run_records_how_many_lines_are_lost(tmp_path: Path) -> None:
+    file = log(tmp_path, range(1, 8))
+    recorded(tmp_path, 6, lines=6)
+    lines = file.read_text().splitlines(keepends=True)
+    file.write_text("".join([lines[0], "zeros\n", *lines[3:]]))
+    with MetricsLog(file, tmp_path / "tensorboard", first_step=6, num_lines=6) as opened:
+        assert opened.lost == 2
+        opened.write("train", 7, 1, loss=0.1)
+        assert opened.sync() == 8
+    found = read_metrics(file)
+    assert [line["event"] for line in found] == [*4 * ["train"], "lost", "train"]
+    assert found[4]["lines"] == 2
+
+
+def test_a_damaged_line_is_lost_even_if_others_followed_the_checkpoint(tmp_path: Path) -> None:
+    file = log(tmp_path, range(1, 8))
+    lines = file.read_text().splitlines(keepends=True)
+    file.write_text("".join([lines[0], lines[1].replace("0.5", "0.6"), *lines[2:]]))
+    with MetricsLog(file, tmp_path / "tensorboard", first_step=7, num_lines=5) as opened:
+        assert opened.lost == 1

@@ -23,7 +23,9 @@ def run(tmp_path: Path) -> Path:
     step.mkdir(parents=True)
     (step / "weights.safetensors").write_text("seven")
     (step / "state.pt").write_text("only training needs it")
-    (step / "meta.json").write_text(json.dumps({"step": 7, "epoch": 1}))
+    (step / "meta.json").write_text(
+        json.dumps({"step": 7, "epoch": 1, "sha256": {"weights.safetensors": ""}})
+    )
     (made.checkpoints / "last").symlink_to(step.name)
     made.metrics_file.write_text('{"event": "train", "step": 9, "epoch": 1}\n')
     return made.path

@@ -4,13 +4,17 @@ import hashlib
 import json
 import os
 import resource
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from edited import edit
 
+from alexnet.checksum import Damaged, write_json_with_checksum
 from alexnet.errors import DataError, WorkError
+from alexnet.runs.checkpoints import check_weights, find_checkpoint
 from alexnet.training import checkpoint
 
 STATE = {"velocity": torch.arange(4.0), "schedule": {"best": None, "waited": 2}}
@@ -39,7 +43,7 @@ def test_written_values_are_read_back(tmp_path: Path) -> None:
     assert found.meta["step"] == 12
     assert found.meta["epoch"] == 1
     assert found.weights.read_bytes() == b"weights of 12"
-    state = found.state()
+    state = checkpoint.load_state(found)
     assert torch.equal(state["velocity"], STATE["velocity"])
     assert state["schedule"] == STATE["schedule"]
 
@@ -60,7 +64,7 @@ def test_only_checkpoints_to_resume_from_have_a_state(tmp_path: Path) -> None:
         "step-00000005",
     ]
     assert (tmp_path / "best" / "weights.safetensors").read_bytes() == b"weights of 2"
-    checkpoint.finish(tmp_path)
+    checkpoint.finish(tmp_path, log_lines=7)
     assert names(tmp_path) == ["best", "last", "step-00000002", "step-00000005"]
     assert [path.parent.name for path in tmp_path.glob("step-*/state.pt")] == ["step-00000005"]
 
@@ -68,7 +72,7 @@ def test_only_checkpoints_to_resume_from_have_a_state(tmp_path: Path) -> None:
 def test_a_finished_run_may_keep_its_weights_alone(tmp_path: Path) -> None:
     write(tmp_path, 1, best=True)
     write(tmp_path, 2)
-    checkpoint.finish(tmp_path, keep_state=False)
+    checkpoint.finish(tmp_path, log_lines=7, keep_state=False)
     assert not list(tmp_path.glob("step-*/state.pt"))
     found = checkpoint.newest(tmp_path, no_news)
     assert found is not None
@@ -127,7 +131,7 @@ def test_a_step_is_written_again(tmp_path: Path) -> None:
     write(tmp_path, 10, state={"again": True})
     found = checkpoint.newest(tmp_path, no_news)
     assert found is not None
-    assert found.state() == {"again": True}
+    assert checkpoint.load_state(found) == {"again": True}
 
 
 class Evil:
@@ -142,11 +146,11 @@ def test_a_pickle_that_would_run_code_is_refused(tmp_path: Path, monkeypatch: py
     torch.save({"optimizer": Evil()}, folder / "state.pt")
     meta = json.loads((folder / "meta.json").read_text())
     meta["sha256"]["state.pt"] = hashlib.sha256((folder / "state.pt").read_bytes()).hexdigest()
-    (folder / "meta.json").write_text(json.dumps(meta))
+    write_json_with_checksum(folder / "meta.json", meta)
     found = checkpoint.newest(tmp_path, no_news)
     assert found is not None
     with pytest.raises(DataError, match="refused"):
-        found.state()
+        checkpoint.load_state(found)
     assert not (tmp_path / "pwned").exists()
 
 
@@ -176,3 +180,34 @@ def test_what_a_killed_writer_left_is_ignored_and_swept(tmp_path: Path) -> None:
     assert found.meta["step"] == 1
     write(tmp_path, 2)
     assert not half.exists()
+
+
+def test_meta_of_another_step_is_refused(tmp_path: Path) -> None:
+    write(tmp_path, 1)
+    write(tmp_path, 2)
+    edit(tmp_path / "step-00000002" / "meta.json", lambda meta: meta.update(step=3))
+    with pytest.raises(Damaged, match=r"step-00000002/meta\.json is damaged: it is of step 3"):
+        find_checkpoint(tmp_path)
+    messages: list[str] = []
+    found = checkpoint.newest(tmp_path, messages.append)
+    assert found is not None
+    assert (found.step, len(messages)) == (1, 1)
+
+
+def test_folders_in_place_of_links_become_links_again(tmp_path: Path) -> None:
+    write(tmp_path / "run", 1, best=True)
+    shutil.copytree(tmp_path / "run", tmp_path / "copy")
+    assert not (tmp_path / "copy" / "last").is_symlink()
+    write(tmp_path / "copy", 2)
+    assert (tmp_path / "copy" / "last").readlink() == Path("step-00000002")
+    assert (tmp_path / "copy" / "best").readlink() == Path("step-00000001")
+
+
+def test_weights_are_compared_with_the_meta_beside_them(tmp_path: Path) -> None:
+    write(tmp_path, 1)
+    weights = tmp_path / "last" / "weights.safetensors"
+    assert check_weights(weights)
+    weights.write_bytes(weights.read_bytes().replace(b"1", b"2"))
+    with pytest.raises(Damaged, match=r"weights\.safetensors is damaged: its SHA-256 differs"):
+        check_weights(weights)
+    assert not check_weights(tmp_path / "exported.safetensors")

@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 import tiny
 import torch
+from attack.kills import count as count_moments
+from attack.kills import killed_at
 from torch import nn
 
 from alexnet import recipes
@@ -22,7 +24,7 @@ from alexnet.config import RunConfig, flatten, override
 from alexnet.data.store import Store
 from alexnet.errors import CommandError, DataError, Stopped
 from alexnet.models import bundle
-from alexnet.runs.metrics_log import read_metrics
+from alexnet.runs.metrics_log import has_finished, read_metrics
 from alexnet.runs.run_dir import RunDir, find_weights
 from alexnet.training import classic_trainer
 from alexnet.training.classic_trainer import ClassicTrainer, FeatureCache
@@ -190,6 +192,22 @@ def test_killed_between_two_channels_it_resumes(
         patched.setattr(FeatureCache, "save_position", killed)
         fitted(tmp_path / "a", store)
     assert same(whole, fitted(tmp_path / "a", store, resume=True))
+
+
+@pytest.mark.slow
+def test_killed_at_any_moment_it_resumes_and_ends_the_same(tmp_path: Path, store: Store) -> None:
+    wanted: dict[str, torch.Tensor] = {}
+    moments = count_moments(lambda: wanted.update(fitted(tmp_path / "whole", store)))
+    last_ones = range(moments - 24, moments, 2)  # from the only checkpoint to the end
+    for moment in (*range(3, moments - 24, max(1, moments // 6)), *last_ones):
+        folder = tmp_path / str(moment)
+        with killed_at(moment):
+            fitted(folder, store)
+        if (folder / "config.json").exists():
+            assert same(fitted(folder, store, resume=True), wanted), moment
+            assert has_finished(folder / "metrics.jsonl"), moment
+            assert not (folder / "features").exists(), moment
+            assert not list(folder.rglob(".*")), moment
 
 
 def test_classifiers_are_saved_every_few_minutes_not_after_every_pass(

@@ -1,0 +1,191 @@
+"""What is attacked: a small store, a finished run, a stopped run and an exported file.
+
+`observe_...` returns what a user would get from it, without times.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tiny
+
+import alexnet
+from alexnet.analysis.features import features_of
+from alexnet.checksum import Damaged
+from alexnet.data.prepare import prepare
+from alexnet.data.preprocessing import Preprocessing
+from alexnet.data.sources import open_source
+from alexnet.data.store import Store
+from alexnet.data.store_inspection import inspect_store
+from alexnet.errors import Stopped
+from alexnet.evaluation.inference import InferenceOptions
+from alexnet.interop.export import export
+from alexnet.models import bundle
+from alexnet.runs.metrics_log import read_metrics
+from alexnet.runs.provenance import unfinished_note
+from alexnet.runs.results import read_results
+from alexnet.runs.run_dir import CHECKPOINTS, RunDir
+from alexnet.training.run import train
+
+RUN, STOPPED, STORE, EXPORT, PHOTOS = "run", "stopped", "store", "net.safetensors", "photos"
+SETTINGS = (*tiny.SETTINGS, "schedule.epochs=3", "training.checkpoint_every_minutes=0")
+_TIMES = ("seconds", "eta_seconds", "images_per_second", "data_wait_share", "device")
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A folder with all of them."""
+
+    folder: Path
+
+    @classmethod
+    def make(cls, folder: Path) -> Subject:
+        """A new one, in a few seconds."""
+        subject = cls(folder)
+        folder.mkdir()
+        store = tiny.store(folder)
+        train_here(subject, RUN)
+        with contextlib.suppress(Stopped):
+            train_here(subject, STOPPED, minutes=0)
+        alexnet.evaluate(folder / RUN, store, device="cpu")
+        features_of(RunDir(folder / RUN), store, options=InferenceOptions(device="cpu"))
+        export(folder / RUN, folder / EXPORT)
+        return subject
+
+    def copy(self, folder: Path) -> Subject:
+        """A copy whose photos and store are as old as the originals."""
+        return Subject(shutil.copytree(self.folder, folder, symlinks=True))
+
+    def files(self, part: str) -> list[Path]:
+        """The files of a part, without TensorBoard's, which nothing reads."""
+        place = self.folder / part
+        if place.is_file():
+            return [place]
+        files = (path for path in place.rglob("*") if path.is_file() and not path.is_symlink())
+        return sorted(path for path in files if "tensorboard" not in path.parts)
+
+
+def train_here(subject: Subject, name: str, resume: bool = False, minutes: float | None = None) -> Any:
+    """Trains the run of that name."""
+    return train(
+        tiny.RECIPE,
+        subject.folder / STORE,
+        subject.folder / name,
+        *SETTINGS,
+        resume=resume,
+        minutes=minutes,
+        device="cpu",
+    )
+
+
+def digest_of(*arrays: Any) -> str:
+    """A digest of arrays, tensors and other values."""
+    found = hashlib.sha256()
+    for each in arrays:
+        found.update(np.ascontiguousarray(each).tobytes() if hasattr(each, "shape") else repr(each).encode())
+    return found.hexdigest()[:16]
+
+
+def without_times(values: Any) -> Any:
+    """Plain values without durations."""
+    if isinstance(values, dict):
+        return {key: without_times(each) for key, each in values.items() if key not in _TIMES}
+    return [without_times(each) for each in values] if isinstance(values, list) else values
+
+
+def observe_store(subject: Subject) -> Any:
+    """All that training and testing read from the store."""
+    store = Store.open(subject.folder / STORE)
+    pre = Preprocessing.from_store(tiny.config().data, store)
+    records = [
+        (record.label, record.key, record.width, record.height, record.boxes, digest_of(bytes(record.image)))
+        for split in map(store.split, store.splits)
+        for record in map(split.__getitem__, range(len(split)))
+    ]
+    statistics = (pre.mean, pre.std, pre.eigenvalues, pre.eigenvectors, store.mean_image())
+    return (
+        [(each.wnid, each.name) for each in store.classes],
+        digest_of(*statistics, store.channel_mean, store.color_covariance),
+        records,
+        (store.digest, store.side, store.manifest),
+    )
+
+
+def observe_prepare(subject: Subject) -> Any:
+    """What `prepare` with the same photos makes of the store, and what `inspect` lists."""
+    source = open_source(subject.folder / PHOTOS)
+    settings = tiny.PrepareSettings(side=tiny.SIDE_PIXELS, encoding="raw")
+    store = prepare(source, subject.folder / STORE, settings, workers=1)
+    inspected = inspect_store(store).to_dict()
+    inspected.pop("path")
+    return inspected, observe_store(subject)
+
+
+def observe_run(subject: Subject) -> Any:
+    """What evaluating, predicting, exporting and reading the log give."""
+    run, store = RunDir.open(subject.folder / RUN), Store.open(subject.folder / STORE)
+    results = alexnet.evaluate(run.path, store, device="cpu")
+    photo = next((subject.folder / PHOTOS).rglob("*.png"))
+    last = alexnet.load(run.path, device="cpu")
+    target = subject.folder / "again.safetensors"
+    exported = export(run.path, target)
+    best = export(run.path, target, checkpoint="best")
+    environment = run.environment()
+    return (
+        [without_times(each.to_dict()) for each in (*results, *read_results(run.path))],
+        digest_of(last.probabilities([photo])),
+        [digest_of(*each.model.state_dict().values()) for each in (exported, best)],
+        [repr(each.provenance) for each in (exported, best)],
+        without_times(read_metrics(run.metrics_file)),
+        unfinished_note(run),
+        run.config(),
+        (environment.store_digest, environment.command, environment.packages, environment.started),
+        digest_of(features_of(run, store, options=InferenceOptions(device="cpu"))),
+    )
+
+
+def observe_resumed(subject: Subject) -> Any:
+    """The stopped run trained to its end: its checkpoints, where the links point, its log, and its export.
+
+    Damaged where the run itself has reported that its log was.
+    """
+    result = train_here(subject, STOPPED, resume=True)
+    run = RunDir.open(subject.folder / STOPPED)
+    links = [(run.checkpoints / name).resolve().name for name in CHECKPOINTS]
+    exported = [export(run.path, subject.folder / "again.safetensors", name) for name in CHECKPOINTS]
+    lines = read_metrics(run.metrics_file)
+    if lost := [line["lines"] for line in lines if line["event"] == "lost"]:
+        raise Damaged(f"{sum(lost)} lines of the log were lost, as it was logged and printed")
+    log = [line for line in lines if line["event"] in ("train", "validation")]
+    return (
+        (result.step, without_times(result.errors), result.best_top1_error),
+        links,
+        [digest_of(*each.model.state_dict().values()) for each in exported],
+        without_times(log),
+        unfinished_note(run),
+    )
+
+
+def observe_export(subject: Subject) -> Any:
+    """What the exported file predicts and says of itself."""
+    path = subject.folder / EXPORT
+    photo = next((subject.folder / PHOTOS).rglob("*.png"))
+    metadata = bundle.load_metadata(path)
+    predictor = alexnet.load(path, device="cpu")
+    return digest_of(predictor.probabilities([photo])), repr(metadata), repr(predictor.classes)
+
+
+OBSERVED: dict[str, tuple[Callable[[Subject], Any], ...]] = {
+    STORE: (observe_store, observe_prepare),
+    RUN: (observe_run,),
+    STOPPED: (observe_resumed,),
+    EXPORT: (observe_export,),
+}
+"""What is observed of each part."""
