@@ -20,7 +20,8 @@ from alexnet.io import file_sha256, write_json
 
 CHECKSUM = "checksum"
 """The key of the checksum in a JSON object."""
-_RESTORE = f'restore it, or remove its entry "{CHECKSUM}" if you changed the file yourself'
+CHANGED = f'or remove its entry "{CHECKSUM}" if you changed the file yourself'
+_RESTORE = f"restore it, {CHANGED}"
 _DIGITS = 16
 """Of SHA-256, in hexadecimal: 64 bits."""
 

@@ -42,6 +42,11 @@ class RunConfig:
     """A classic pipeline instead of a network, in which case `model` has no meaning; None for networks."""
 
 
+def config_from_dict(values: Mapping[str, Any]) -> RunConfig:
+    """The configuration in a file of any version; ConfigError if it is none, or values are out of range."""
+    return validate(from_dict(RunConfig, old_names.new_config(values)))
+
+
 def override(config: RunConfig, settings: Iterable[str]) -> RunConfig:
     """`config` with each `key=value` applied from left to right; the value is parsed as the field's type.
 
@@ -161,11 +166,19 @@ def _leaves(values: Mapping[str, Any], where: str = "") -> Iterator[tuple[str, A
             yield where + name, value
 
 
+_SMALLEST, _LARGEST = 1e-18, 1e18
+"""Products of two numbers in this range are 32-bit floating-point numbers."""
+
+
 def _refuse_not_finite(config: RunConfig) -> None:
     for key, value in flatten(config).items():
-        numbers = value if isinstance(value, list) else [value]
-        if any(isinstance(number, float) and not math.isfinite(number) for number in numbers):
+        numbers = [
+            each for each in (value if isinstance(value, list) else [value]) if isinstance(each, float)
+        ]
+        if not all(map(math.isfinite, numbers)):
             raise ConfigError(f"{key}={value} is not a finite number")
+        if any(number and not _SMALLEST <= abs(number) <= _LARGEST for number in numbers):
+            raise ConfigError(f"{key}={value} must be 0, or between {_SMALLEST:g} and {_LARGEST:g}")
 
 
 def _refuse_without_effect(before: RunConfig, after: RunConfig) -> None:

@@ -246,7 +246,8 @@ def _new_model(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def _parsed_variant(text: str) -> tuple[str, dict[str, str]]:
     """`2012 widths=[8,16] pool_rounds_up=no` as the variant's name and the text of each constant."""
-    variant, *changes = re.split(r"\s+(?=\w+=)", text.strip())
+    # Several spaces would be tried again and again, at each of them.
+    variant, *changes = re.split(r" (?=\w+=)", " ".join(text.split()))
     constants: dict[str, str] = {}
     for change in changes:
         name, _, value = change.partition("=")

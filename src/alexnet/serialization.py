@@ -86,7 +86,7 @@ def _coerce(hint: Any, value: Any, where: str) -> Any:
         return {
             key: _coerce(typing.get_args(hint)[1], entry, f"{where}.{key}") for key, entry in value.items()
         }
-    return _scalar(hint, value, where)
+    return value if hint is Any else _scalar(hint, value, where)
 
 
 def _choice(choices: tuple[Any, ...], value: Any, where: str) -> Any:
@@ -124,6 +124,7 @@ def _example(hint: Any) -> str:
     return {int: "1", float: "0.5", str: '"text"', bool: "true"}.get(hint, "...")
 
 
+_MAX_INTEGER = 2**63 - 1
 _BOOLEANS = {
     "true": True,
     "yes": True,
@@ -152,6 +153,9 @@ def _scalar(hint: type, value: Any, where: str) -> Any:
     ):
         raise error
     try:
-        return hint(value)
-    except (TypeError, ValueError):
+        parsed = hint(value)
+    except (TypeError, ValueError, OverflowError):
         raise error from None
+    if isinstance(parsed, int) and abs(parsed) > _MAX_INTEGER:
+        raise ConfigError(f"{where} must be a number of at most 64 bits")
+    return parsed

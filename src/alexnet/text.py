@@ -1,7 +1,8 @@
-"""Counts and percentages in lines of text, written alike everywhere."""
+"""Counts, percentages and names in lines of text, written alike everywhere."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 
@@ -16,9 +17,37 @@ def first_few(names: Sequence[str], most: int) -> str:
     return ", ".join([*names[:most], *(["..."] if len(names) > most else [])])
 
 
+def printable(text: str) -> str:
+    r"""The text without what a terminal would act on: a control character becomes `\x1b`, a line break
+    `\n`, and a byte of a name that is not UTF-8 `\x80`. Spaces and letters of all scripts are unchanged.
+    """
+    return _NOT_PRINTABLE.sub(_escaped, text)
+
+
+_NOT_PRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Control characters, line separators, changes of the writing direction, and surrogates."""
+
+
+def _escaped(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    # Python decodes the bytes 0x80 to 0xff of a name that is not UTF-8 as surrogates.
+    return f"\\x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else ascii(found[0])[1:-1]
+
+
 def percentage(fraction: float) -> str:
     """`16.7 %`; two decimals below 1 %, as in tables."""
     return f"{100 * fraction:.{2 if 0 < fraction < 0.01 else 1}f} %"
+
+
+def sized(count: float) -> str:
+    """`740 bytes`, `1.2 kB`, `34 MB`, `5.6 GB`; a unit is 1,000 of the one before it."""
+    if count < 1000:
+        return f"{count:.0f} bytes"
+    for unit in ("kB", "MB", "GB"):
+        count /= 1000
+        if count < 999.5 or unit == "GB":
+            break
+    return f"{count:,.1f} {unit}" if count < 9.95 else f"{count:,.0f} {unit}"
 
 
 def duration(seconds: float) -> str:

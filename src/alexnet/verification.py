@@ -23,6 +23,7 @@ from alexnet.data.manifest import FINGERPRINT_FILE, MANIFEST_FILE, Manifest, rea
 from alexnet.data.store import mean_image_damage
 from alexnet.errors import AlexNetError, Busy, CommandError, DataError
 from alexnet.io import exclusive_lock, is_abandoned, remove_left_over
+from alexnet.json_reader import parse_json
 from alexnet.models import bundle
 from alexnet.runs.checkpoints import STATE, checkpoint_folders, read_checkpoint
 from alexnet.runs.metrics_log import all_have_checksums, read_metrics
@@ -276,7 +277,7 @@ def _remove_abandoned(paths: Iterable[Path], found: Verification) -> None:
 def _verify_json(file: Path, repair: str, found: Verification) -> None:
     with _noting(file, repair, found):
         try:
-            document = json.loads(file.read_text(encoding="utf-8"))
+            document = parse_json(file.read_bytes())
         except (OSError, ValueError) as error:
             raise DataError(f"it cannot be read ({error})", repair) from error
         without_checksum(document, file, repair)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import json
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -28,6 +27,7 @@ from alexnet.errors import CommandError, WorkError
 from alexnet.evaluation.inference import DEFAULTS, InferenceOptions, check_pixels, testing, view_batches
 from alexnet.evaluation.views import positions_of, scaled_views
 from alexnet.io import exclusive_lock, writing
+from alexnet.json_reader import parse_json
 from alexnet.models import bundle
 from alexnet.models.bundle import ModelBundle
 from alexnet.models.registry import activation_names, last_hidden_layer
@@ -72,7 +72,7 @@ class FeatureNote:
     def read(cls, file: Path) -> FeatureNote | None:
         """The note in the file; None if it is missing or damaged."""
         try:
-            return cls(**without_checksum(json.loads(file.read_text(encoding="utf-8")), file))
+            return cls(**without_checksum(parse_json(file.read_bytes()), file))
         except (OSError, ValueError, TypeError, Damaged):
             return None
 

@@ -11,6 +11,8 @@ from alexnet.errors import CommandError
 
 PERPLEXITY = 30.0
 """Effective number of neighbors of t-SNE (van der Maaten and Hinton 2008, section 3: 5 to 50)."""
+_ALIKE = 1e-6
+"""Differences of this size, relative to the largest value, are those of rounding."""
 FIRST_COMPONENTS = 50
 """Principal components that t-SNE starts from (van der Maaten and Hinton 2008, section 4.2: 30)."""
 
@@ -20,13 +22,14 @@ def principal_components(
 ) -> npt.NDArray[np.float32]:
     """(N, count) from (N, D): the centered vectors along the directions of largest variance.
 
-    Source: scikit-learn's PCA. CommandError if N or D is below `count`.
+    Source: scikit-learn's PCA. CommandError if N or D is below `count`, or all vectors are alike.
     """
 
     if min(vectors.shape) < count:
         raise CommandError(
             f"{vectors.shape[0]:,} vectors of {vectors.shape[1]:,} dimensions do not have {count} components"
         )
+    _refuse_alike(vectors)
     return PCA(count, random_state=seed).fit_transform(np.asarray(vectors)).astype(np.float32)
 
 
@@ -35,7 +38,7 @@ def t_sne(vectors: npt.NDArray[np.float32], seed: int = 0) -> npt.NDArray[np.flo
 
     Initialized with the principal components, so the same vectors give the same map on the same machine.
     Source: van der Maaten and Hinton, "Visualizing Data using t-SNE", JMLR 2008; scikit-learn's Barnes-Hut
-    form. CommandError for fewer than four vectors.
+    form. CommandError for fewer than four vectors, and if all are alike, with which that form crashes.
     """
 
     if len(vectors) < 4:
@@ -43,3 +46,11 @@ def t_sne(vectors: npt.NDArray[np.float32], seed: int = 0) -> npt.NDArray[np.flo
     components = principal_components(vectors, min(FIRST_COMPONENTS, *vectors.shape), seed)
     perplexity = min(PERPLEXITY, (len(vectors) - 1) / 3)
     return TSNE(2, perplexity=perplexity, init="pca", random_state=seed).fit_transform(components)
+
+
+def _refuse_alike(vectors: npt.NDArray[np.float32]) -> None:
+    largest = float(np.abs(vectors).max())
+    if not np.isfinite(largest):
+        raise CommandError("there are features that are not finite numbers")
+    if float(np.ptp(vectors, axis=0).max()) <= _ALIKE * largest:
+        raise CommandError(f"all {len(vectors):,} images have the same features")

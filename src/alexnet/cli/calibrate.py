@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from alexnet.cli.options import SCALES_HELP, VIEWS_HELP, VIEWS_METAVAR, view_names, view_set
+from alexnet.cli.output import write_document, write_lines, write_notes
 from alexnet.cli.progress import progress_bar
 
 
@@ -52,15 +51,11 @@ def command(
         device=device,
         batch_size=batch,
         progress=cast(ProgressBar, partial(progress_bar, unit="images", silent=as_json)),
-        log=lambda line: None if as_json else _note(line),
+        log=lambda line: None if as_json else write_notes(line),
     )
     found = calibrate(run, store, options)
     if as_json:
-        typer.echo(json.dumps(found.to_dict(), indent=2))
+        write_document(found.to_dict())
         return
-    typer.echo("\n".join(describe_calibration(found)))
-    typer.echo(f"saved in {run / CALIBRATION_FILE}; predict, serve and export use it")
-
-
-def _note(line: str) -> None:
-    sys.stderr.write(f"{line}\n")
+    write_lines(*describe_calibration(found))
+    write_lines(f"saved in {run / CALIBRATION_FILE}; predict, serve and export use it")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from alexnet.cli.output import write_document, write_lines, write_notes
 from alexnet.cli.progress import progress_bar
 from alexnet.errors import CommandError
 from alexnet.hardware import choose_device, describe_device
@@ -117,12 +117,12 @@ class _Session:
 
     def log(self, line: str) -> None:
         """Prints a line on standard output, or on standard error if the former is for JSON."""
-        typer.echo(line, err=self.as_json)
+        (write_notes if self.as_json else write_lines)(line)
 
     def print_commands(self, command: Sequence[str]) -> None:
         """Prints one command line per unfinished run."""
         for line in self.experiment.runner(self.runs()).command_lines(command):
-            typer.echo(line)
+            write_lines(line)
 
     def work(self, end: float | None, only: str | None) -> None:
         """Trains what is missing, claim by claim, and judges each as soon as its runs are finished.
@@ -146,7 +146,7 @@ class _Session:
         self.log(f"next: see {folders}")
         if self.as_json:
             documents = [results[claim.id].to_dict() for claim in self.claims]
-            typer.echo(json.dumps(documents, indent=2))
+            write_document(documents)
 
     def _train_only(self, name: str, runs: Sequence[ArmRun], end: float | None) -> None:
 
@@ -205,7 +205,7 @@ class _Session:
             found = costs(runs, advance)
         where, done = describe_device(self.experiment.device), sum(run.finished for run in runs)
         if self.as_json and dry:
-            typer.echo(json.dumps(self._plan(runs, found, where), indent=2))
+            write_document(self._plan(runs, found, where))
             return
         for line in _plan_lines(found):
             self.log(line)
@@ -233,7 +233,7 @@ def _fitting(experiment: ExperimentDir, claims: Sequence[Claim], to_stderr: bool
     if not fit and len(claims) == 1:
         raise CommandError(why[0])
     for line in why:
-        typer.echo(line, err=to_stderr)
+        (write_notes if to_stderr else write_lines)(line)
     if not fit:
         raise CommandError("none of these claims can be tested here")
     return fit
@@ -262,17 +262,20 @@ def _list(claims: Sequence[Claim], folder: Path, as_json: bool) -> None:
     """Prints every claim with its cost, and its verdict if there is one in the folder."""
     rows = [_listed(claim, folder) for claim in claims]
     if as_json:
-        typer.echo(json.dumps(rows, indent=2))
+        write_document(rows)
         return
     for row in rows:
-        typer.echo(f"{row['id']}: {row['statement']}")
-        typer.echo(f"    Source: {row['source']}")
-        typer.echo(f"    Cost: {row['runs']} runs, {row['passes']:g} epochs in total")
+        write_lines(
+            f"{row['id']}: {row['statement']}",
+            f"    Source: {row['source']}",
+            f"    Cost: {row['runs']} runs, {row['passes']:g} epochs in total",
+        )
         if row["verdict"]:
-            typer.echo(f"    In {folder}: {_verdict_line(row['id'], row['verdict'], row['reason'])}")
-    typer.echo(
-        "\nRuns that several claims share are trained once. To test a claim, type: "
-        "alexnet claims ID --store STORE (with --dry: only show how long it takes)"
+            write_lines(f"    In {folder}: {_verdict_line(row['id'], row['verdict'], row['reason'])}")
+    write_lines(
+        "",
+        "Runs that several claims share are trained once. To test a claim, type: "
+        "alexnet claims ID --store STORE (with --dry: only show how long it takes)",
     )
 
 

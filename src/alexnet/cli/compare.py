@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from alexnet.cli.output import write_document, write_lines
 
 
 def command(
@@ -41,7 +42,7 @@ def command(
     if as_json:
         results = [result.to_dict() for _, result in ensembles]
         grown = [{"runs": each["runs"], "growth": each.get("growth", [])} for each in results]
-        typer.echo(json.dumps({**comparison.comparison_json(rows), "ensembles": grown}, indent=2))
+        write_document({**comparison.comparison_json(rows), "ensembles": grown})
         return
     if not runs:
         tables = comparison.published_tables()
@@ -53,4 +54,4 @@ def command(
         tables += [
             growth_table(result, name) for name, result in ensembles if result.growth and result.classifies
         ]
-    typer.echo("\n".join(table.text() for table in tables), nl=False)
+    write_lines(*"\n".join(table.text() for table in tables).splitlines())

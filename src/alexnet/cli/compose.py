@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from alexnet.cli.output import write_lines
 from alexnet.cli.progress import progress_bar
 
 
@@ -36,6 +36,4 @@ def command(
         made = prepare(source, scenes, source.settings, workers, progress=advance)
     objects = sum(int(made.split(name).all_boxes()[0].sum()) for name in made.splits)
     counts = ", ".join(f"{len(made.split(name)):,} {name}" for name in made.splits)
-    sys.stdout.write(
-        f"{made.path}: {counts} scenes with {objects:,} objects of {len(made.classes)} classes\n"
-    )
+    write_lines(f"{made.path}: {counts} scenes with {objects:,} objects of {len(made.classes)} classes")

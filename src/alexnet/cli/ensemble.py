@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from alexnet.cli.options import recipe_and_ensemble_names, setting_keys
+from alexnet.cli.output import write_lines
 from alexnet.cli.progress import progress_bar
 from alexnet.errors import CommandError
 from alexnet.hardware import choose_device
@@ -93,7 +93,7 @@ def command(
         more += [] if device == "auto" else ["--device", device]
         words = ["alexnet", "ensemble", name, "--store", str(store), "--out", str(out), *more]
         for line in runner.command_lines([*words, *(settings or [])]):
-            typer.echo(line)
+            write_lines(line)
         return
     with distributed.running(chosen):
         _check(members)
@@ -159,5 +159,4 @@ def _log(line: str) -> None:
     from alexnet import distributed
 
     if distributed.is_main():
-        sys.stdout.write(line + "\n")
-        sys.stdout.flush()
+        write_lines(line)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -12,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from alexnet.cli.options import SCALES_HELP, VIEWS_HELP, VIEWS_METAVAR, view_names, view_set
+from alexnet.cli.output import write_document, write_lines, write_notes
 from alexnet.cli.progress import progress_bar
 from alexnet.errors import CommandError
 from alexnet.io import refuse_unwritable, write_json
@@ -99,7 +98,7 @@ def command(
         device=device,
         batch_size=batch,
         progress=progress,
-        log=lambda line: None if as_json else _note(line),
+        log=lambda line: None if as_json else write_notes(line),
     )
     evaluations = evaluate_runs(runs, store, options)
     if not distributed.launched_as_main():
@@ -115,11 +114,10 @@ def command(
         title = figure_title(name_of(last), data_of(last), last.images)
         write_confusion_matrix(predictions, confusion, title)
     if as_json:
-        typer.echo(json.dumps(values, indent=2))
+        write_document(values)
         return
-    typer.echo(
-        "\n".join(table.text() for table in evaluation_tables(results, predictions, per_class)), nl=False
-    )
+    tables = evaluation_tables(results, predictions, per_class)
+    write_lines(*"\n".join(table.text() for table in tables).splitlines())
 
 
 def _refuse_unwritable(out: Path) -> None:
@@ -134,10 +132,6 @@ def _numbers(text: str) -> tuple[float, ...]:
         return tuple(float(number) for number in text.split(",")) if text else ()
     except ValueError as error:
         raise CommandError(f"--weights {text} is not a list of numbers, such as 2,1,1") from error
-
-
-def _note(line: str) -> None:
-    sys.stderr.write(f"{line}\n")
 
 
 def _to_json(results: Sequence[EvalResult]) -> dict[str, Any]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from alexnet.cli.output import write_lines
 
 
 def command(
@@ -32,10 +33,12 @@ def command(
     Use .onnx for other programs; it is only written if ONNX Runtime reproduces the model's output.
     """
     from alexnet.interop.export import export
-    from alexnet.runs.provenance import license_text
+    from alexnet.runs.provenance import license_lines
 
     replaced = ", replaced" if out.exists() else ""
     bundle = export(run, out, checkpoint, license or licence, data_terms, unfinished, precision)
-    sys.stdout.write(f"{out}{replaced}: {bundle.config.recipe}, {len(bundle.classes):,} classes\n")
-    sys.stdout.write(license_text(bundle.terms, bundle.provenance))
-    sys.stdout.write(f"next: alexnet predict PHOTO --model {out}\n")
+    write_lines(
+        f"{out}{replaced}: {bundle.config.recipe}, {len(bundle.classes):,} classes",
+        *license_lines(bundle.terms, bundle.provenance),
+        f"next: alexnet predict PHOTO --model {out}",
+    )

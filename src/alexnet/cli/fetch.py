@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from alexnet.cli.options import names_to_fetch
+from alexnet.cli.output import write_lines
 from alexnet.cli.progress import progress_bar
 from alexnet.errors import CommandError
 
@@ -55,15 +56,16 @@ def _photos(name: str, folder: Path, location: str | None) -> None:
 
     with progress_bar(f"fetching {name}", size_bytes(name), unit="bytes") as advance:
         fetched = fetch(name, folder, location, progress=advance)
-    sys.stdout.write(f"{name} is in {fetched}; next: alexnet prepare {fetched} STORE\n")
+    write_lines(f"{name} is in {fetched}; next: alexnet prepare {fetched} STORE")
 
 
 def _weights(name: str, folder: Path, location: str | None) -> None:
     from alexnet.interop.hub import PUBLISHED_WEIGHTS, fetch_weights
-    from alexnet.runs.provenance import license_text, provenance
+    from alexnet.runs.provenance import license_lines, provenance
 
     published = PUBLISHED_WEIGHTS[name]
     with progress_bar(f"fetching {name}", published.file.size_bytes, unit="bytes") as advance:
         run = fetch_weights(name, folder, location, advance, sys.argv)
-    sys.stdout.write(license_text(published.terms, provenance(run)))
-    sys.stdout.write(f"next: alexnet predict PHOTO --model {run.path}\n")
+    write_lines(
+        *license_lines(published.terms, provenance(run)), f"next: alexnet predict PHOTO --model {run.path}"
+    )

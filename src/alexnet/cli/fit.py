@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from alexnet.cli.output import write_document, write_lines
 from alexnet.cli.progress import progress_bar
 from alexnet.cli.report import write_report
 from alexnet.cli.source_options import with_source_options
-from alexnet.cli.train import print_line, training_bar
+from alexnet.cli.train import training_bar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -73,7 +72,7 @@ def command(
         progress=bar,
     )
     if not as_json:
-        chosen = replace(chosen, training_progress=training_bar, log=print_line)
+        chosen = replace(chosen, training_progress=training_bar, log=write_lines)
     with stopping("run the same command with --resume to continue"):
         made = fit_photos(photos, run, chosen)
     if as_json:
@@ -81,15 +80,14 @@ def command(
             "fit": made.fit.to_dict(),
             "evaluations": [each.result.to_dict() for each in made.evaluations],
         }
-        sys.stdout.write(json.dumps(values, indent=2) + "\n")
+        write_document(values)
         return
-    sys.stdout.write(_text(run, made))
-    sys.stdout.flush()
+    write_lines(*_lines(run, made))
     page = write_report([run], run, run / FIT_STORE, choose_device(device), detailed=0)
-    sys.stdout.write(f"report: {page}\n")
+    write_lines(f"report: {page}")
 
 
-def _text(run: Path, made: FitResult) -> str:
+def _lines(run: Path, made: FitResult) -> list[str]:
     """Candidates, errors, confusions, labels to check, and what to type next."""
     from alexnet.cli.evaluate import evaluation_tables
     from alexnet.fitting.fit import MODEL_FILE
@@ -101,8 +99,8 @@ def _text(run: Path, made: FitResult) -> str:
     tables += evaluation_tables([each.result for each in made.evaluations], last.predictions)
     tables += [suspects_table(fit, _SUSPECTS_PRINTED)] if fit.suspects else []
     alone = f" ({fit.chosen[0]} alone)" if len(fit.chosen) > 1 else ""
-    lines = [
-        *(table.text() for table in tables),
+    return [
+        *(line for table in tables for line in table.text().split("\n")),
         _in_a_sentence(fit, last.result),
         f"{fit.used_minutes:.1f} minutes. Next:",
         f"  alexnet predict PHOTO... --model {run}",
@@ -110,7 +108,6 @@ def _text(run: Path, made: FitResult) -> str:
         f"  alexnet fit {fit.photos} --run {run} --resume --minutes 30",
         f"model as one file: {run / MODEL_FILE}{alone}",
     ]
-    return "\n".join(lines) + "\n"
 
 
 def _in_a_sentence(fit: Fit, result: EvalResult) -> str:

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from alexnet.cli.output import write_lines
 from alexnet.errors import CommandError
 
 
@@ -48,7 +49,7 @@ def command(
     """
     from alexnet.interop import caffe, torchvision
     from alexnet.interop.importers import parse_renames, read_class_list, refuse_taken, write_run
-    from alexnet.runs.provenance import license_text, provenance
+    from alexnet.runs.provenance import license_lines, provenance
 
     refuse_taken(run)
     if source_format == _Format.torchvision and (mean or variant):
@@ -61,6 +62,8 @@ def command(
         else torchvision.read_torchvision(file, names, renames)
     )
     made = write_run(run, bundle, file, source_format.value, sys.argv)
-    sys.stdout.write(f"{run}: {bundle.config.recipe}, {len(bundle.classes):,} classes\n")
-    sys.stdout.write(license_text(bundle.terms, provenance(made)))
-    sys.stdout.write(f"next: alexnet predict PHOTO --model {run}\n")
+    write_lines(
+        f"{run}: {bundle.config.recipe}, {len(bundle.classes):,} classes",
+        *license_lines(bundle.terms, provenance(made)),
+        f"next: alexnet predict PHOTO --model {run}",
+    )

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from alexnet.cli.output import write_document, write_lines
 from alexnet.cli.progress import progress_bar
 from alexnet.cli.source_options import with_source_options
 from alexnet.errors import CommandError
@@ -48,15 +47,14 @@ def command(
     if not as_json:
         found = overview(opened)
         lines = [*describe_overview(found), *(table_of_classes(found) if per_class else [])]
-        sys.stdout.write("\n".join(lines) + "\n")
-        sys.stdout.flush()
+        write_lines(*lines)
     photos = sum(len(split) for split in opened.splits.values())
     with progress_bar("inspecting", photos, unit="photos", silent=as_json) as advance:
         inspection = inspect(opened, progress=advance)
     if as_json:
-        sys.stdout.write(json.dumps(inspection.to_dict(), indent=2) + "\n")
+        write_document(inspection.to_dict())
     else:
-        sys.stdout.writelines(f"{line}\n" for line in describe_photos(inspection))
+        write_lines(*describe_photos(inspection))
 
 
 def _inspect_store(path: Path, near_duplicates: bool, as_json: bool) -> None:
@@ -68,6 +66,6 @@ def _inspect_store(path: Path, near_duplicates: bool, as_json: bool) -> None:
     with progress_bar("comparing", images, unit="images", silent=as_json or not near_duplicates) as advance:
         inspection = inspect_store(store, near_duplicates, advance)
     if as_json:
-        sys.stdout.write(json.dumps(inspection.to_dict(), indent=2) + "\n")
+        write_document(inspection.to_dict())
     else:
-        sys.stdout.writelines(f"{line}\n" for line in describe_store(inspection))
+        write_lines(*describe_store(inspection))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from alexnet.cli.options import recipe_names, setting_keys
+from alexnet.cli.output import write_lines
 from alexnet.cli.progress import progress_bar
 
 
@@ -52,15 +52,15 @@ def command(
     refuse_unwritable(out)
     config, opened, chosen = network_config(recipe, settings or []), Store.open(store), choose_device(device)
     source = None if init_from is None else InitFrom(find_weights(init_from))
-    sys.stdout.write(
-        f"{recipe} on {describe_device(chosen)}: {updates} updates of {config.training.batch_size} images\n"
+    write_lines(
+        f"{recipe} on {describe_device(chosen)}: {updates} updates of {config.training.batch_size} images"
     )
     with progress_bar("range test", updates, unit="updates") as advance:
         found = range_test(config, opened, chosen, source, updates, advance)
     title = f"{recipe}: learning-rate range test on {opened.path.name}"
     save(draw_lr_range(found.rates, found.losses, found.smoothed, found.suggestion, title), out)
     end = "where it diverged" if found.diverged else "where it did not diverge"
-    sys.stdout.write(
-        f"{out}: loss at rates from {found.rates[0]:.1g} to {found.rates[-1]:.2g}, {end}\n"
-        f"suggested: optimizer.lr={found.suggestion:.2g} (the recipe has {config.optimizer.lr:g})\n"
+    write_lines(
+        f"{out}: loss at rates from {found.rates[0]:.1g} to {found.rates[-1]:.2g}, {end}",
+        f"suggested: optimizer.lr={found.suggestion:.2g} (the recipe has {config.optimizer.lr:g})",
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import keyword
 import os
@@ -11,7 +12,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from enum import Enum
 from types import FrameType, NoneType
 from typing import Annotated, Any, get_args, get_type_hints
@@ -19,8 +20,9 @@ from typing import Annotated, Any, get_args, get_type_hints
 import typer
 import typer.core
 
-from alexnet import __version__
-from alexnet.errors import AlexNetError, Stopped
+from alexnet import __version__, stopping
+from alexnet.cli.output import discard_output, prepare_streams, write_lines, write_notes
+from alexnet.errors import AlexNetError, Stopped, WorkError
 from alexnet.hardware import keep_freed_memory
 
 GROUPS = {
@@ -92,13 +94,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     0 done, 1 failed while working, 2 the command was wrong, 3 the data is bad, 75 stopped and resumable.
     """
     keep_freed_memory()
-    words, debug = _without_debug(sys.argv[1:] if arguments is None else arguments)
+    if arguments is not None:
+        return _main(arguments)
+    prepare_streams()
+    stopping.begin()
+    stopping.interrupt_once()
+    code = _main(sys.argv[1:])
+    stopping.end()
+    return code
+
+
+def _main(arguments: Sequence[str]) -> int:
+    words, debug = _without_debug(arguments)
     try:
         code = _run(words)
         sys.stdout.flush()
     except BrokenPipeError:
         # The reader of the output is gone: stay silent, also when the interpreter flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        discard_output()
         return 1
     except (KeyboardInterrupt, typer.Abort):
         return _fail("interrupted", INTERRUPTED, debug)
@@ -110,7 +123,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if setting := _setting_with_dashes(error, words):
             message = f"{message}: settings have no dashes, type {setting}"
         return _fail(f"{message}; see `{path} --help`", 2, debug)
+    except OSError as error:
+        return _fail(*_refused_by_system(error), debug)
+    except MemoryError:
+        return _fail(_NO_MEMORY, 1, debug)
     except Exception as error:
+        if _is_out_of_memory(error):
+            return _fail(_NO_MEMORY, 1, debug)
         hint = "" if debug else "; run with --debug for the traceback"
         return _fail(f"unexpected {type(error).__name__}: {error}{hint}", 1, debug)
     # typer catches Ctrl-C itself where it can, and leaves only its code.
@@ -172,8 +191,9 @@ def _signals_stop(verb: str) -> Generator[None]:
         return
 
     def receive(number: int, frame: FrameType | None) -> None:
-        raise _SignalReceived(signal.Signals(number).name)
+        stopping.stop_once(_SignalReceived(signal.Signals(number).name), number)
 
+    stopping.begin()
     numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGUSR1") if hasattr(signal, name)]
     before = {number: signal.signal(number, receive) for number in numbers}
     try:
@@ -272,7 +292,7 @@ def _not_chosen() -> None:
 
 def _print_version(requested: bool) -> None:
     if requested:
-        sys.stdout.write(f"alexnet {__version__}\n")
+        write_lines(f"alexnet {__version__}")
         raise typer.Exit
 
 
@@ -288,8 +308,38 @@ def _global_options(
     """Declared for `--help`; `main` removes `--debug` from the words before they are parsed."""
 
 
+_NO_MEMORY = "not enough memory: use smaller batches or images, fewer --workers, or a larger machine"
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
+_NO_HANDLES = (errno.EMFILE, errno.ENFILE)
+
+
+def _refused_by_system(error: OSError) -> tuple[str, int]:
+    """A line on a file that the system refused, and the exit code: 3, or 1 if it is not about the data."""
+    reason = error.strerror or str(error)
+    if error.errno in _NO_HANDLES:
+        return f"{reason}: allow more of them with `ulimit -n 4096`", 1
+    name = None if error.filename is None else os.fsdecode(error.filename)
+    if error.errno in _NO_SPACE:
+        return f"cannot write {name or 'the output'} ({reason}): free some space", 1
+    return (f"cannot use {name} ({reason})", 3) if name else (f"cannot read or write ({reason})", 1)
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """Whether torch had not enough memory: on a GPU it has an exception for that, on a CPU only a text."""
+    torch = sys.modules.get("torch")
+    return torch is not None and (
+        isinstance(error, torch.OutOfMemoryError)
+        or (isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error))
+    )
+
+
 def _fail(message: str, code: int, debug: bool) -> int:
-    if debug:
-        traceback.print_exc()
-    sys.stderr.write(f"alexnet: {message}\n")
+    try:
+        sys.stdout.flush()
+    except OSError:
+        discard_output()
+    with suppress(OSError, WorkError):  # of a full disk: the code is left
+        if debug:
+            traceback.print_exc()
+        write_notes(f"alexnet: {message}")
     return code

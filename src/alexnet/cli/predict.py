@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ import typer
 
 import alexnet
 from alexnet.cli.options import SCALES_HELP, VIEWS_HELP, VIEWS_METAVAR, view_names, view_set
+from alexnet.cli.output import write_document, write_lines, write_notes
 from alexnet.cli.progress import progress_bar
 from alexnet.errors import CommandError, DataError
 from alexnet.io import refuse_unwritable, write_whole
@@ -94,7 +94,7 @@ def command(
     """
     from alexnet.data.decode import quiet
     from alexnet.evaluation.class_folders import ClassFolders
-    from alexnet.runs.provenance import license_text, unfinished_note
+    from alexnet.runs.provenance import license_lines, unfinished_note
     from alexnet.runs.run_dir import RunDir
 
     if link and out_dir is None:
@@ -116,14 +116,14 @@ def command(
         refuse_unwritable(table)
     folders = None if out_dir is None else ClassFolders(out_dir, predictor.classes, link)
     if note := unfinished_note(RunDir(model)):
-        sys.stderr.write(f"{note}\n")
+        write_notes(note)
     if str(model) == PRETRAINED:
-        sys.stderr.write(
+        write_notes(
             f"note: the model that comes with alexnet knows {len(predictor.classes)} classes and is often "
-            "wrong; `alexnet fit PHOTOS --run RUN` makes one for your classes\n"
+            "wrong; `alexnet fit PHOTOS --run RUN` makes one for your classes"
         )
     if terms:
-        sys.stderr.write(license_text(predictor.terms, predictor.provenance))
+        write_notes(*license_lines(predictor.terms, predictor.provenance))
     chosen = view_set(views, scales)
     least = _min_score(min_score, predictor, chosen)
     prints = not as_json and table is None and folders is None
@@ -146,14 +146,14 @@ def command(
                     result["sorted"] = str(folders.add(Path(name), wnid))
                 results.append(result)
                 if prints:
-                    typer.echo(_text(result), nl=False)
+                    write_lines(*_lines(result))
             advance(len(part))
     if table is not None:
-        write_whole(table, _csv(results).encode())
+        write_whole(table, _csv(results).encode("utf-8", "backslashreplace"))
     if as_json:
-        typer.echo(json.dumps(results, indent=2))
+        write_document(results)
     elif not prints:
-        typer.echo(_summary(results, table, folders), nl=False)
+        write_lines(*_summary(results, table, folders))
     refuse_unreadable(results)
 
 
@@ -270,17 +270,19 @@ def _csv(results: Sequence[dict[str, Any]]) -> str:
     return text.getvalue()
 
 
-def _summary(results: Sequence[dict[str, Any]], table: Path | None, folders: ClassFolders | None) -> str:
+def _summary(
+    results: Sequence[dict[str, Any]], table: Path | None, folders: ClassFolders | None
+) -> list[str]:
     """Where the results of the photos are."""
     lines = [] if table is None else [f"{table}: {counted(len(results), 'row')}"]
     if folders is not None:
         counts = ", ".join(f"{name} {count:,}" for name, count in sorted(folders.photos.items()))
         lines.append(f"{folders.folder}: {counted(folders.photos.total(), 'photo')}: {counts or 'none'}")
     lines += [f"unreadable: {result['image']}: {result['error']}" for result in results if "error" in result]
-    return "".join(f"{line}\n" for line in lines)
+    return lines
 
 
-def _text(result: dict[str, Any]) -> str:
+def _lines(result: dict[str, Any]) -> list[str]:
     lines = [result["image"], *(["  not sure"] if not result.get("sure", True) else [])]
     for each in result.get("classes", []):
         wnid = "" if each["wnid"] == each["name"] else f"  ({each['wnid']})"
@@ -294,4 +296,4 @@ def _text(result: dict[str, Any]) -> str:
         lines.append("  nothing found; a lower --min-score shows less certain objects")
     if "drawn" in result:
         lines.append(f"  drawn: {result['drawn']}")
-    return "".join(f"{line}\n" for line in lines)
+    return lines

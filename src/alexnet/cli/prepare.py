@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import alexnet
+from alexnet.cli.output import write_lines, write_notes
 from alexnet.cli.progress import progress_bar
 from alexnet.cli.source_options import with_source_options
 from alexnet.text import counted, first_few
@@ -112,7 +112,7 @@ def command(
             known = store_notes.known_hashes(store)
             photos = without_duplicates(photos, settings, known, workers or cpu_count(), advance)
     photos = hold_out(photos, val_fraction, group_by)
-    sys.stderr.writelines(f"{line}\n" for line in describe_overview(overview(photos)))
+    write_notes(*describe_overview(overview(photos)))
     changes: list[str] = []
     before = (store / MANIFEST_FILE).exists()
     with (
@@ -135,9 +135,9 @@ def command(
             log=changes.append,
         )
     _warn(photos, made)
-    sys.stderr.writelines(f"{line}\n" for line in changes)
+    write_notes(*changes)
     done = "; already finished, nothing was done" if before and not changes else ""
-    sys.stdout.write(f"{_described(made)}{done}\n")
+    write_lines(f"{_described(made)}{done}")
 
 
 def _count(photos: Source) -> int:
@@ -155,16 +155,15 @@ def _warn(photos: Source, made: Store) -> None:
     from alexnet.data.findings import describe_findings
     from alexnet.data.inspect import compared_to_ilsvrc
 
-    for line in compared_to_ilsvrc(photos):
-        sys.stderr.write(line + "\n")
+    write_notes(*compared_to_ilsvrc(photos))
     for unreadable in made.manifest.unreadable:
-        sys.stderr.write(f"skipped, unreadable: {unreadable.split}/{unreadable.key} ({unreadable.reason})\n")
+        write_notes(f"skipped, unreadable: {unreadable.split}/{unreadable.key} ({unreadable.reason})")
     for kind, unusual in made.manifest.odd.items():
-        sys.stderr.write(f"unusual: {unusual.count:,} {kind}\n")
+        write_notes(f"unusual: {unusual.count:,} {kind}")
     if made.manifest.findings is not None:
-        sys.stderr.writelines(f"{line}\n" for line in describe_findings(made.manifest.findings))
+        write_notes(*describe_findings(made.manifest.findings))
     if warning := _without_validation(made):
-        sys.stderr.write(f"warning: {warning}\n")
+        write_notes(f"warning: {warning}")
 
 
 def _without_validation(made: Store) -> str:

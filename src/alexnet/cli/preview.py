@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from alexnet.cli.options import recipe_names, setting_keys
+from alexnet.cli.output import write_lines
 
 
 def command(
@@ -48,4 +48,4 @@ def command(
         [each.tested for each in found],
         f"{recipe} on {opened.path.name}: {config.data.input_size} of {config.data.image_size} pixels",
     )
-    sys.stdout.write(f"{save(figure, out)}: {len(found)} photos in {epochs} epochs\n")
+    write_lines(f"{save(figure, out)}: {len(found)} photos in {epochs} epochs")

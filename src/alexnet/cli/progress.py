@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import TextIO
 
 from alexnet.progress import Advance
+from alexnet.text import printable
 
 PLAIN_INTERVAL_SECONDS = 10.0
 """Least time between plain lines, except for the last one."""
@@ -27,6 +28,7 @@ def progress_bar(
     """
     if silent:
         return _nothing()
+    description = printable(description)
     if sys.stderr.isatty():
         return _bar(description, total, done, unit)
     return _lines(description, total, done, unit, sys.stderr, time.monotonic)
@@ -46,13 +48,13 @@ def _bar(description: str, total: int | None, done: int, unit: str) -> Generator
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         TextColumn("{task.completed}/{task.total} {task.fields[unit]}"),
         TextColumn("{task.fields[rate]}"),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
+        TextColumn("{task.fields[note]}", markup=False),
     )
     with Progress(*columns, console=Console(stderr=True)) as progress:
         task = progress.add_task(description, total=total, completed=done, unit=unit, rate="", note="")

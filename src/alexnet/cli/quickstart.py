@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from alexnet.cli.main import main
+from alexnet.cli.output import write_lines
 from alexnet.cli.report import PAGE
 from alexnet.errors import CommandError
 
@@ -41,8 +42,7 @@ def command(
     for title, words in steps(out):
         if words[0] == "synthesize" and (out / PHOTOS / LAST_FILE).exists():
             continue
-        sys.stdout.write(f"\n# {title}\n$ alexnet {shlex.join(words)}\n")
-        sys.stdout.flush()
+        write_lines("", f"# {title}", f"$ alexnet {shlex.join(words)}")
         code = main(words)
         if code:
             raise typer.Exit(code)
@@ -51,7 +51,7 @@ def command(
     predictions = evaluation.some_predictions(OpenModel(Path(runs[0]), Store.open(out / "store")))
     save(predictions.figure, out / "predictions.png")
     figures = f"{curves}, {out / 'predictions.png'}"
-    sys.stdout.write(f"\nFigures: {figures}\nReport, for a browser: {out / PAGE}\n{_next(out)}")
+    write_lines("", f"Figures: {figures}", f"Report, for a browser: {out / PAGE}", *_next(out).splitlines())
 
 
 def steps(out: Path) -> list[tuple[str, list[str]]]:

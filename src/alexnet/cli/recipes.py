@@ -13,6 +13,7 @@ import typer
 from alexnet import recipes
 from alexnet.classic.config import SHARED_KEYS
 from alexnet.cli.options import recipe_and_ensemble_names
+from alexnet.cli.output import write_lines
 from alexnet.config import to_dict
 from alexnet.experiments.ensembles import ENSEMBLES
 
@@ -32,7 +33,7 @@ def command(
     `alexnet train`. `parameters` and `multiply_adds` are those of the model for the recipe's input size and
     for the number of classes in its paper (1,000, or ten digits).
     """
-    typer.echo(_laid_out(recipe_json(name)) if name else overview())
+    write_lines(*(_laid_out(recipe_json(name)) if name else overview()).splitlines())
 
 
 def overview() -> str:

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from alexnet.cli.output import write_lines
 from alexnet.cli.progress import progress_bar
 from alexnet.errors import CommandError
 from alexnet.hardware import choose_device
 from alexnet.io import refuse_unwritable, write_whole
 from alexnet.progress import ProgressBar
+from alexnet.text import sized
 
 if TYPE_CHECKING:
     import torch
@@ -51,7 +53,7 @@ def command(
     """
 
     page = write_report(runs, out, store, choose_device(device), detailed, figures)
-    typer.echo(f"{page}: {page.stat().st_size / 1e6:.1f} MB")
+    write_lines(f"{page}: {sized(page.stat().st_size)}")
 
 
 def write_report(

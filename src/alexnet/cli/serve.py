@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from alexnet.cli.output import write_lines, write_notes
 from alexnet.cli.progress import progress_bar
 from alexnet.hardware import choose_device, describe_device
 from alexnet.runs.run_dir import PRETRAINED, RunDir, members_of
@@ -53,11 +53,10 @@ def command(
             for path, model in zip(members, models, strict=True):
                 add_similar(model, path, opened, chosen, partial(progress_bar, unit="images"))
         for note in filter(None, (unfinished_note(RunDir(path)) for path in members)):
-            sys.stderr.write(f"{note}\n")
+            write_notes(note)
         names = ", ".join(model.name for model in models)
 
         def ready(url: str) -> None:
-            sys.stdout.write(f"{names} on {describe_device(chosen)}: {url} (Ctrl-C stops it)\n")
-            sys.stdout.flush()
+            write_lines(f"{names} on {describe_device(chosen)}: {url} (Ctrl-C stops it)")
 
         serve(make_app(models, StorePhotos(opened) if opened else None), listener, ready)

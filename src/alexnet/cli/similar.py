@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import asdict
 from functools import partial
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from alexnet.cli.output import write_document, write_lines
 from alexnet.cli.predict import STANDARD_INPUT, photo_names, refuse_unreadable
 from alexnet.cli.progress import progress_bar
 from alexnet.errors import AlexNetError, CommandError
@@ -71,7 +71,7 @@ def command(
         with quiet():
             batch = list(zip(part, similar.attempt(photos, top), strict=True))
         if not as_json:
-            typer.echo("".join(_text(name, each) for name, each in batch), nl=False)
+            write_lines(*(line for name, each in batch for line in _lines(name, each)))
         found += batch
     results = [
         {"image": name, "neighbors": [asdict(near) for near in each]}
@@ -80,7 +80,7 @@ def command(
         for name, each in found
     ]
     if as_json:
-        typer.echo(json.dumps(results, indent=2))
+        write_document(results)
     if out is not None:
         about = f"{model.name}, {similar.layer}: nearest of {len(opened.split(split)):,} images of"
         _draw(similar, found, f"{about} {opened.path.name} {split}", out)
@@ -117,8 +117,7 @@ def _draw(
     save(draw_neighbors(queries, neighbors, about), out)
 
 
-def _text(name: str, found: list[Neighbor] | AlexNetError) -> str:
+def _lines(name: str, found: list[Neighbor] | AlexNetError) -> list[str]:
     if not isinstance(found, list):
-        return f"{name}\n  unreadable: {found}\n"
-    lines = [f"  {near.distance:9.4g}  {near.key}  {near.name}\n" for near in found]
-    return "".join([f"{name}\n", *lines])
+        return [name, f"  unreadable: {found}"]
+    return [name, *(f"  {near.distance:9.4g}  {near.key}  {near.name}" for near in found)]

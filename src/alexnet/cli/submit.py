@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from alexnet.cli.options import SCALES_HELP, VIEWS_METAVAR, view_names, view_set
+from alexnet.cli.output import write_lines, write_notes
 from alexnet.cli.progress import progress_bar
 from alexnet.errors import CommandError
 from alexnet.hardware import choose_device, describe_device
@@ -65,7 +65,7 @@ def command(
     from alexnet.evaluation import run_evaluation, submission
 
     if check is not None:
-        sys.stdout.write(_checked(check, read_any_devkit(devkit), split))
+        write_lines(*_checked(check, read_any_devkit(devkit), split))
         return
     if not runs or store is None or out is None:
         raise CommandError("type RUN..., --store STORE and --out FILE.txt; or --check FILE.txt")
@@ -81,10 +81,10 @@ def command(
         if not distributed.is_main():
             return
     submission.write_submission(out, rows, kit)
-    sys.stdout.write(_report(out, rows, kit, photos))
+    write_lines(*_report(out, rows, kit, photos))
     unnamed = len(kit.wnids) - len(opened.classes)
     if unnamed:
-        sys.stderr.write(f"the devkit has {unnamed:,} classes that the model was not trained on\n")
+        write_notes(f"the devkit has {unnamed:,} classes that the model was not trained on")
 
 
 @dataclass(frozen=True)
@@ -114,15 +114,15 @@ def _rows(folders: list[RunDir], kit: Devkit, photos: OfficialPhotos, test: _Tes
     return submission.guesses(ensemble.mean(members), kit)[photos.order]
 
 
-def _report(out: Path, rows: Ids, kit: Devkit, photos: OfficialPhotos) -> str:
+def _report(out: Path, rows: Ids, kit: Devkit, photos: OfficialPhotos) -> list[str]:
     name = f"ILSVRC-{photos.year}'s {photos.split} set"
     whole = len(rows) == photos.official_count
     what = f"the whole of {name}" if whole else f"NOT the {photos.official_count:,} of {name}"
-    line = f"{out}: {len(rows):,} lines of five ids, {what}\n"
-    return line + _errors(out, rows, kit, photos.split)
+    line = f"{out}: {len(rows):,} lines of five ids, {what}"
+    return [line, *_errors(out, rows, kit, photos.split)]
 
 
-def _checked(path: Path, kit: Devkit, split: str) -> str:
+def _checked(path: Path, kit: Devkit, split: str) -> list[str]:
     from alexnet.evaluation import submission
 
     if not path.is_file():
@@ -132,16 +132,16 @@ def _checked(path: Path, kit: Devkit, split: str) -> str:
     official = submission.official_count(kit.year, split)
     if official and len(rows) != official:
         line += f", NOT the {official:,} of ILSVRC-{kit.year}'s {split} set"
-    return f"{line}\n{_errors(path, rows, kit, split)}"
+    return [line, *_errors(path, rows, kit, split)]
 
 
-def _errors(path: Path, rows: Ids, kit: Devkit, split: str) -> str:
+def _errors(path: Path, rows: Ids, kit: Devkit, split: str) -> list[str]:
     """The top-5 error, if the devkit has the labels."""
     from alexnet.evaluation import submission
 
     truth = {"val": kit.val_wnids, "test": kit.test_wnids}.get(split)
     if not truth or len(rows) != len(truth):
-        return ""
+        return []
     wrong = submission.count_missed(rows, truth, kit, str(path))
     counts = f"({wrong:,} of {len(rows):,})"
-    return f"top-5 error according to the devkit's labels: {100 * wrong / len(rows):.2f} % {counts}\n"
+    return [f"top-5 error according to the devkit's labels: {100 * wrong / len(rows):.2f} % {counts}"]

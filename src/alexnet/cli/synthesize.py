@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from alexnet.cli.output import write_lines
 from alexnet.cli.progress import progress_bar
 
 
@@ -50,7 +50,5 @@ def command(
             progress=advance,
         )
     for photo in unusual:
-        sys.stdout.write(f"unusual: {photo.kind} {photo.name}\n")
-    sys.stdout.write(
-        f"{photos} photos of {classes} classes in {folder}; next: alexnet prepare {folder} STORE\n"
-    )
+        write_lines(f"unusual: {photo.kind} {photo.name}")
+    write_lines(f"{photos} photos of {classes} classes in {folder}; next: alexnet prepare {folder} STORE")

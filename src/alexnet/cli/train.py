@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +9,7 @@ import typer
 
 import alexnet
 from alexnet.cli.options import recipe_names, setting_keys
+from alexnet.cli.output import write_lines
 from alexnet.cli.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -77,19 +77,13 @@ def command(
         weights_only=weights_only,
         device=device,
         progress=training_bar,
-        log=print_line,
+        log=write_lines,
     )
     if distributed.launched_as_main():
-        print_line(f"next: alexnet evaluate {run} --store {store}")
+        write_lines(f"next: alexnet evaluate {run} --store {store}")
 
 
 def training_bar(total: int, done: int) -> AbstractContextManager[Advance]:
     """A progress bar that counts images."""
 
     return progress_bar("training", total, done=done, unit="images")
-
-
-def print_line(line: str) -> None:
-    """Prints a line at once, also into a pipe."""
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()

@@ -62,6 +62,17 @@ def are_custom(classes: Sequence[Class]) -> bool:
     return not all(is_wnid(each.wnid) for each in classes)
 
 
+def different_classes(classes: Sequence[Class]) -> list[Class]:
+    """The classes; ValueError if there are none, or one is there twice."""
+    uses = Counter(each.wnid for each in classes)
+    if not uses:
+        raise ValueError("no classes")
+    wnid, count = uses.most_common(1)[0]
+    if count > 1:
+        raise ValueError(f"class {wnid} {count} times")
+    return list(classes)
+
+
 def class_name(wnid: str) -> str:
     """The readable name of an ILSVRC-2012 WNID; any other WNID unchanged."""
     return _imagenet_names().get(wnid, wnid)

@@ -33,6 +33,10 @@ Pixels = npt.NDArray[np.uint8]
 """(H, W, C) gray levels 0..255, RGB or gray; or a batch of such images, (N, H, W, C)."""
 MAX_PIXELS = 178_956_970
 """Larger images are refused as decompression bombs; the limit is Pillow's own."""
+MAX_SIDE = 65_535
+"""Pixels; longer sides are refused. It is the limit of JPEG."""
+MAX_ASPECT = 200
+"""Largest ratio of the sides of a photo: resized by its shorter side, a longer strip would need gigabytes."""
 LUMA_WEIGHTS = (0.299, 0.587, 0.114)
 """Weights of R, G and B (ITU-R BT.601)."""
 _SUFFIXES_BY_FORMAT = {
@@ -131,7 +135,7 @@ _INVERSE = {6: 8, 8: 6}
 
 
 class UnreadableImage(DataError):  # noqa: N818 - reads as what it is
-    """Not a readable photo: empty, cut short, of another format, or larger than `MAX_PIXELS`."""
+    """Not a readable photo: empty, cut short, of another format, or of a size that `check_size` refuses."""
 
 
 class NotAPhoto(UnreadableImage):
@@ -143,7 +147,26 @@ class NoDecoder(UnreadableImage):
 
 
 class TooManyPixels(UnreadableImage):
-    """More than `MAX_PIXELS`, according to its header."""
+    """More than `MAX_PIXELS`, or a side of more than `MAX_SIDE`, according to its header."""
+
+
+class TooNarrow(UnreadableImage):
+    """One side is more than `MAX_ASPECT` times the other, according to its header."""
+
+
+def check_size(width: int, height: int) -> None:
+    """TooManyPixels or TooNarrow for a photo of extreme size or shape; UnreadableImage without pixels.
+
+    Every photo is checked before it is decoded.
+    """
+    if min(width, height) < 1:
+        raise UnreadableImage(f"{width}x{height} pixels")
+    if width * height > MAX_PIXELS:
+        raise TooManyPixels(f"{width}x{height} pixels, more than {MAX_PIXELS:,}")
+    if max(width, height) > MAX_SIDE:
+        raise TooManyPixels(f"{width}x{height} pixels, a side of more than {MAX_SIDE:,}")
+    if max(width, height) > MAX_ASPECT * min(width, height):
+        raise TooNarrow(f"{width}x{height} pixels: one side is more than {MAX_ASPECT} times the other")
 
 
 def decode(data: bytes, exif: bool = False) -> Pixels:
@@ -288,7 +311,8 @@ def _decode_plain_jpeg(data: bytes) -> Pixels | None:
     try:
         height, width, space, _ = simplejpeg.decode_jpeg_header(data)
         # simplejpeg converts CMYK too, but not like Pillow where Adobe stored it inverted.
-        if space in ("CMYK", "YCCK") or int(height) * int(width) > MAX_PIXELS:
+        check_size(int(width), int(height))
+        if space in ("CMYK", "YCCK"):
             return None
         return cast(Pixels, simplejpeg.decode_jpeg(data, fastdct=False, fastupsample=False))
     except ValueError:
@@ -306,8 +330,7 @@ def _reading(data: bytes) -> Generator[Any]:
     formats = _media_formats(data) if data[4:8] == b"ftyp" else _FORMATS
     try:
         with Image.open(io.BytesIO(data), formats=formats) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise TooManyPixels(f"{image.width}x{image.height} pixels, more than {MAX_PIXELS:,}")
+            check_size(image.width, image.height)
             yield image
     except Image.UnidentifiedImageError:
         raise NotAPhoto(f"not a photo: {len(data):,} bytes that start with {data[:8]!r}") from None
@@ -345,7 +368,11 @@ def _decode_netpbm(data: bytes) -> Pixels | None:
         levels = decode_netpbm(data, MAX_PIXELS)
     except BrokenNetpbm as error:
         raise UnreadableImage(f"broken image: {error}") from error
-    return None if levels is None else np.broadcast_to(levels, (*levels.shape[:2], 3)).copy()
+    if levels is None:
+        return None
+    height, width, _ = levels.shape
+    check_size(width, height)
+    return np.broadcast_to(levels, (height, width, 3)).copy()
 
 
 def _levels(image: Any) -> npt.NDArray[Any]:

@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import http.client
 import shutil
+import sys
 import tarfile
 import time
 import urllib.error
@@ -19,6 +20,7 @@ from typing import Any
 
 from alexnet import __version__
 from alexnet.errors import CommandError, DataError, WorkError
+from alexnet.text import sized
 
 BytesReceived = Callable[[int], None]
 """Called with the number of bytes received; with a negative number if received bytes are discarded."""
@@ -197,6 +199,7 @@ def download(
     is_valid: Callable[[Path], bool],
     progress: BytesReceived,
     pause: Callable[[float], None] = time.sleep,
+    most_bytes: int = sys.maxsize,
 ) -> None:
     """Downloads `target` from the first of `urls` that gives valid bytes; it never contains any others.
 
@@ -208,7 +211,7 @@ def download(
         progress(part.stat().st_size)
     invalid, failures = False, list[str]()
     for url in urls:
-        failure, invalid = _download_from(url, part, is_valid, progress, pause)
+        failure, invalid = _download_from(url, part, is_valid, progress, pause, most_bytes)
         if not failure:
             part.replace(target)
             return
@@ -227,19 +230,23 @@ def _download_from(
     is_valid: Callable[[Path], bool],
     progress: BytesReceived,
     pause: Callable[[float], None],
+    most_bytes: int,
 ) -> tuple[str, bool]:
     """Why the download failed ("" if it did not), and whether because of invalid bytes."""
     failure = ""
     for wait_seconds in (*_WAITS_SECONDS, 0):
         continued = part.exists()
         try:
-            _continue(url, part, progress)
+            _continue(url, part, most_bytes, progress)
         except urllib.error.HTTPError as error:
             failure = f"{error.code} {error.reason}"
             error.close()
             if error.code < 500 and error.code not in _TEMPORARY:
                 return failure, False
-        except (OSError, http.client.HTTPException) as error:
+        except _TooLong as error:
+            _discard(part, progress)
+            return str(error), True
+        except (OSError, ValueError, http.client.HTTPException) as error:
             failure = str(getattr(error, "reason", error)) or type(error).__name__
         else:
             if is_valid(part):
@@ -252,8 +259,11 @@ def _download_from(
     return failure, False
 
 
-def _continue(url: str, part: Path, progress: BytesReceived) -> None:
-    """Appends to `part` what it lacks; starts from scratch if the server cannot send a part of a file."""
+def _continue(url: str, part: Path, most_bytes: int, progress: BytesReceived) -> None:
+    """Appends to `part` what it lacks; starts from scratch if the server cannot send a part of a file.
+
+    _TooLong for more than `most_bytes`.
+    """
     have_bytes = part.stat().st_size if part.exists() else 0
     headers = {"User-Agent": f"alexnet/{__version__}"}
     if have_bytes:
@@ -272,13 +282,30 @@ def _continue(url: str, part: Path, progress: BytesReceived) -> None:
         if have_bytes and response.status != 206:
             _discard(part, progress)
             have_bytes = 0
-        length = response.headers["Content-Length"]
-        _append(response, part, progress)
-    if length is not None and part.stat().st_size < have_bytes + int(length):
+        length = _length(response)
+        if length is not None and have_bytes + length > most_bytes:
+            raise _TooLong(have_bytes + length, most_bytes)
+        _append(response, part, most_bytes, progress)
+    if length is not None and part.stat().st_size < have_bytes + length:
         raise ConnectionError(f"the connection was lost after {part.stat().st_size:,} bytes")
 
 
-def _append(response: Any, part: Path, progress: BytesReceived) -> None:
+class _TooLong(Exception):  # noqa: N818 - what a reply is
+    def __init__(self, received: int, most: int) -> None:
+        super().__init__(f"it sends {sized(received)} or more, and the file has at most {sized(most)}")
+
+
+def _length(response: Any) -> int | None:
+    """The announced number of bytes; None without one. ConnectionError for other text."""
+    text = response.headers["Content-Length"]
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdecimal() and len(text) < 20):
+        raise ConnectionError(f"the server announces a length of {text[:40]!r}")
+    return int(text)
+
+
+def _append(response: Any, part: Path, most_bytes: int, progress: BytesReceived) -> None:
     try:
         file = part.open("ab")
     except OSError as error:
@@ -293,9 +320,13 @@ def _append(response: Any, part: Path, progress: BytesReceived) -> None:
                     f"{part} cannot be written ({error.strerror}): free some space and try again"
                 ) from error
             progress(len(block))
+            if file.tell() > most_bytes:
+                raise _TooLong(file.tell(), most_bytes)
 
 
 def _discard(part: Path, progress: BytesReceived) -> None:
+    if not part.exists():
+        return
     progress(-part.stat().st_size)
     part.unlink()
 
@@ -357,7 +388,7 @@ def _check_space(files: Sequence[RemoteFile], folder: Path, copies: int) -> None
     )
     free, wanted = shutil.disk_usage(folder).free, size * copies - present
     if free < wanted:
-        found = f"{folder} has {free / 1e6:,.0f} MB free, and {wanted / 1e6:,.0f} MB are needed"
+        found = f"{folder} has {sized(free)} free, and {sized(wanted)} are needed"
         raise WorkError(f"{found}: free some space or choose another folder")
 
 
@@ -367,7 +398,9 @@ def _get(file: RemoteFile, folder: Path, location: str | None, progress: BytesRe
         urls = (
             [url + file.name for url in file.folder_urls] if location is None else [_url(location, file.name)]
         )
-        download(urls, target, lambda path: _is_published(file, path), progress)
+        # Another copy may be packed a little differently; its digest is that of its contents.
+        most_bytes = file.size_bytes + max(file.size_bytes // 10, 65_536)
+        download(urls, target, lambda path: _is_published(file, path), progress, most_bytes=most_bytes)
     elif _is_published(file, target):
         progress(file.size_bytes)
     else:

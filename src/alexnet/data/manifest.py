@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from alexnet import old_names
-from alexnet.checksum import without_checksum, write_json_with_checksum
+from alexnet.checksum import write_json_with_checksum
 from alexnet.data.classes import Class
 from alexnet.data.decode import PHOTO_SUFFIXES
 from alexnet.data.findings import Findings
 from alexnet.errors import CommandError, DataError
+from alexnet.json_reader import as_object, check_version, read_object
 from alexnet.serialization import from_dict
 
 MANIFEST_FILE = "header.json"
@@ -221,16 +221,7 @@ def read_manifest(folder: Path) -> Manifest:
             )
         kind = "another folder" if folder.is_dir() else "a file"
         raise DataError(f"{folder} is not a store ({kind}): {make}")
-    try:
-        values = without_checksum(
-            json.loads(path.read_bytes()), path, f"delete {folder} and prepare it again"
-        )
-        version = values["version"]
-        if version <= VERSION:
-            return _parse(values)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DataError(f"{path} is damaged ({error!r}): delete {folder} and prepare it again") from None
-    raise DataError(f"{folder} has version {version}, this alexnet reads up to {VERSION}: upgrade alexnet")
+    return read_object(path, _parse, "is damaged", f"delete {folder} and prepare it again")
 
 
 def _holds_photos(folder: Path) -> bool:
@@ -241,25 +232,9 @@ def _holds_photos(folder: Path) -> bool:
 
 
 def _parse(values: Mapping[str, Any]) -> Manifest:
-    parsed: dict[str, Any] = {
-        "source": SourceEntry(**old_names.new_source(values["source"])),
-        "splits": {name: _parse_split(entry) for name, entry in values["splits"].items()},
-        "classes": tuple(Class(**entry) for entry in values["classes"]),
-        "channel_mean": tuple(values["channel_mean"]),
-        "color_covariance": tuple(map(tuple, values["color_covariance"])),
-        "color_eigenvalues": tuple(values["color_eigenvalues"]),
-        "color_eigenvectors": tuple(map(tuple, values["color_eigenvectors"])),
-        "odd": {
-            kind: OddFiles(entry["count"], tuple(entry["first"])) for kind, entry in values["odd"].items()
-        },
-        "unreadable": tuple(UnreadableFile(**entry) for entry in values["unreadable"]),
-        "findings": from_dict(Findings, found) if (found := values.get("findings")) else None,
-    }
-    return Manifest(**{**values, **parsed})
-
-
-def _parse_split(entry: Mapping[str, Any]) -> SplitEntry:
-    return SplitEntry(entry["count"], tuple(ShardEntry(**shard) for shard in entry["shards"]))
+    check_version(values["version"], VERSION)
+    source = old_names.new_source(as_object(values["source"]))
+    return from_dict(Manifest, {**values, "source": source})
 
 
 FINGERPRINT_FILE = "preparing.json"

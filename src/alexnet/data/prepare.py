@@ -58,6 +58,7 @@ from alexnet.data.store_notes import Notes, ShardNote
 from alexnet.errors import CommandError, DataError, WorkError
 from alexnet.hardware import cpu_count
 from alexnet.io import CannotWrite, exclusive_lock, file_sha256, is_left_over, write_whole
+from alexnet.text import sized
 
 MEAN_IMAGE = "mean_image.npy"
 MAX_ODD_NAMED = 20
@@ -337,7 +338,7 @@ def _check_space(path: Path, settings: PrepareSettings, images: int) -> None:
     free = shutil.disk_usage(path).free
     if needed > free:
         raise WorkError(
-            f"{path} needs about {needed / 1e9:.1f} GB and its disk has {free / 1e9:.1f} GB free: "
+            f"{path} needs about {sized(needed)} and its disk has {sized(free)} free: "
             "free some space, or use a smaller --side or --encoding jpeg"
         )
 

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from alexnet.checksum import without_checksum
 from alexnet.data import store_notes
 from alexnet.data.classes import Class
 from alexnet.data.decode import UnreadableImage
@@ -24,7 +23,8 @@ from alexnet.data.sources import Source, SourceSplit
 from alexnet.data.sources.base import stamp_of
 from alexnet.data.store import TRAIN
 from alexnet.data.store_notes import ShardNote, content_hash
-from alexnet.errors import CommandError, DataError
+from alexnet.errors import CommandError
+from alexnet.json_reader import read_object
 from alexnet.text import first_few
 
 CLASSES_HASH, PHOTOS_HASH = "classes", "photos"
@@ -103,11 +103,7 @@ def fingerprint_of_store(job: Job) -> Fingerprint:
 
 def _read_fingerprint(path: Path) -> Fingerprint:
     """That of an unfinished store; DataError if the file is damaged."""
-    hint = f"delete {path.parent} and prepare it again"
-    try:
-        return without_checksum(json.loads(path.read_text()), path, hint)
-    except ValueError as error:
-        raise DataError(f"{path} is damaged ({error})", hint) from error
+    return read_object(path, dict, "is damaged", f"delete {path.parent} and prepare it again")
 
 
 def check_fingerprint(job: Job, found: Fingerprint, of_earlier_version: bool = False) -> None:

@@ -11,10 +11,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from alexnet.config import from_dict, to_dict
+from alexnet.config import ConfigError, from_dict, to_dict
 from alexnet.data.boxes import Corners, crop_windows
 from alexnet.data.buffers import BufferPool
-from alexnet.data.config import DataConfig, default_input_size
+from alexnet.data.config import DataConfig, data_checks, default_input_size
 from alexnet.data.crops import Positions, center, cut
 from alexnet.data.randomness import ImageRandomness
 from alexnet.data.store import Store
@@ -28,6 +28,32 @@ from alexnet.data.transforms import (
     random_resized_crop,
 )
 from alexnet.errors import CommandError
+
+
+@dataclass(frozen=True)
+class _State:
+    """What `Preprocessing.state` has for JSON; ConfigError if it does not fit together."""
+
+    data: DataConfig
+    resized: dict[str, str]
+    channels: Literal["RGB", "BGR", "L"]
+
+    def __post_init__(self) -> None:
+        checks = [
+            *data_checks(self.data),
+            (
+                (self.channels == "L") == (self.data.channels == 1),
+                f"channels {self.channels} do not fit data.channels={self.data.channels}",
+            ),
+            (self.resized.get("resize") in ("crop", "warp", "pad"), "resized.resize is unknown"),
+            (
+                self.resized.get("resize") != "pad" or self.resized.get("picture", "").isdecimal(),
+                "resized.picture is no number of pixels",
+            ),
+        ]
+        for holds, message in checks:
+            if not holds:
+                raise ConfigError(message)
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,15 +211,23 @@ class Preprocessing:
 
     @classmethod
     def from_state(cls, values: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Preprocessing:
-        """The preprocessing with this `state`; ConfigError on fields that DataConfig does not have."""
+        """The preprocessing with this `state`; ConfigError, KeyError or ValueError if it is none."""
+        state = from_dict(_State, values)
+        count, side = state.data.channels, state.data.image_size
+        shapes = {
+            "mean": {(count,), (side, side, count)},
+            "std": {(count,)},
+            "eigenvalues": {(count,)},
+            "eigenvectors": {(count, count)},
+        }
+        for name, allowed in shapes.items():
+            if tuple(tensors[name].shape) not in allowed:
+                raise ValueError(f"preprocessing.{name} has shape {tuple(tensors[name].shape)}")
         return cls(
-            data=from_dict(DataConfig, values["data"], "data."),
-            resized=values["resized"],
-            channels=values["channels"],
-            mean=tensors["mean"],
-            std=tensors["std"],
-            eigenvalues=tensors["eigenvalues"],
-            eigenvectors=tensors["eigenvectors"],
+            data=state.data,
+            resized=state.resized,
+            channels=state.channels,
+            **{name: tensors[name] for name in shapes},
         )
 
     def difference(self, other: Preprocessing) -> list[str]:

@@ -16,12 +16,12 @@ from typing import Any
 
 import numpy as np
 
-from alexnet.checksum import with_checksum, without_checksum
+from alexnet.checksum import with_checksum
 from alexnet.data.decode import Pixels
 from alexnet.data.findings import DroppedPhoto, PhotoName, PhotoNote
 from alexnet.data.sources.base import Example
-from alexnet.errors import DataError
 from alexnet.io import write_json, write_whole
+from alexnet.json_reader import read_document, read_object
 
 FOLDER = "notes"
 _DROPPED_FILE = "dropped.json"
@@ -62,12 +62,11 @@ def write_note(path: Path, note: ShardNote) -> None:
 
 def read_note(path: Path) -> ShardNote:
     """The note of a finished shard; DataError if it is damaged."""
-    try:
-        values: dict[str, Any] = without_checksum(json.loads(path.read_text()), path, _MAKE_AGAIN)
-        values["photos"] = [PhotoNote(*photo) for photo in values["photos"]]
-        return ShardNote(**values)
-    except (ValueError, TypeError, KeyError) as error:
-        raise DataError(f"{path} is damaged ({error!r})", _MAKE_AGAIN) from None
+    return read_object(path, _note, "is damaged", _MAKE_AGAIN)
+
+
+def _note(values: Mapping[str, Any]) -> ShardNote:
+    return ShardNote(**{**values, "photos": [PhotoNote(*photo) for photo in values["photos"]]})
 
 
 def read_all(store: Path) -> Notes:
@@ -96,14 +95,15 @@ def read_dropped(store: Path) -> list[DroppedPhoto] | None:
     path = store / FOLDER / _DROPPED_FILE
     if not path.is_file():
         return None
-    try:
-        found = without_checksum(json.loads(path.read_text()), path, _MAKE_AGAIN)
-        return [
+    return read_document(
+        path,
+        lambda found: [
             DroppedPhoto(PhotoName(**each["photo"]), PhotoName(**each["stays"]), each["stamp"])
             for each in found
-        ]
-    except (ValueError, TypeError, KeyError) as error:
-        raise DataError(f"{path} is damaged ({error!r})", _MAKE_AGAIN) from None
+        ],
+        "is damaged",
+        _MAKE_AGAIN,
+    )
 
 
 def known_hashes(store: Path) -> dict[tuple[str, str], str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -17,9 +18,19 @@ from torch import Tensor
 from alexnet.config import RunConfig
 from alexnet.data.classes import Class, check_same_classes
 from alexnet.data.crops import center, default_views
-from alexnet.data.decode import PHOTO_SUFFIXES, Pixels, decode, in_channels, orientation_of, rgb, turn_pixels
+from alexnet.data.decode import (
+    PHOTO_SUFFIXES,
+    Pixels,
+    check_size,
+    decode,
+    in_channels,
+    orientation_of,
+    rgb,
+    turn_pixels,
+)
 from alexnet.data.preprocessing import Preprocessing
 from alexnet.data.resize import pad, shrink, to_square, warp
+from alexnet.data.sources.tree import open_folder, read_file
 from alexnet.errors import AlexNetError, CommandError
 from alexnet.evaluation.inference import BATCH_SIZE, group_by_size, images_per_pass, testing
 from alexnet.evaluation.views import ScaledView, parse_views, rendered_sizes, scaled_views
@@ -38,9 +49,13 @@ Photo: TypeAlias = "str | Path | bytes | Image.Image | npt.NDArray[np.uint8] | T
 
 
 def find_photos(folder: Path) -> list[Path]:
-    """All photos below a folder, recognized by their names, sorted; hidden files and folders are left out."""
-    files = (file for file in folder.rglob("*") if file.suffix.lower() in PHOTO_SUFFIXES and file.is_file())
-    return sorted(file for file in files if not _hidden(file.relative_to(folder)))
+    """All photos below a folder, recognized by their names, sorted; hidden files and folders are left out.
+
+    DataError if a folder cannot be listed.
+    """
+    listing = open_folder(folder).listing
+    files = (Path(listing.path(file)) for file in listing.ending_in(*PHOTO_SUFFIXES))
+    return sorted(folder / file for file in files if not _hidden(file))
 
 
 def to_stored_square(pixels: Pixels, preprocessing: Preprocessing) -> Pixels:
@@ -80,20 +95,21 @@ def rendered(pixels: Pixels, preprocessing: Preprocessing, scaled: Sequence[Scal
 def pixels_of(photo: Photo) -> Pixels:
     """(H, W, 3) uint8 RGB, turned upright by its EXIF orientation.
 
-    CommandError for a missing file or an array of another form; UnreadableImage for a file without a photo.
+    CommandError for a missing file or an array of another form, DataError for a file that cannot be read;
+    UnreadableImage for a file without a photo, and for an extreme size or shape.
     """
     if isinstance(photo, str | Path | bytes):
         return decode(photo if isinstance(photo, bytes) else _read(Path(photo)), exif=True)
     if isinstance(photo, Image.Image):
+        check_size(*photo.size)
         return turn_pixels(rgb(photo), orientation_of(photo))
     return _checked(photo)
 
 
 def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise CommandError(f"cannot read {path}: {error.strerror}") from error
+    if not os.path.lexists(path):
+        raise CommandError(f"no such photo: {path}")
+    return read_file(path)
 
 
 def _hidden(path: Path) -> bool:
@@ -110,6 +126,7 @@ def _checked(photo: npt.NDArray[np.uint8] | Tensor) -> Pixels:
         array = array.transpose(1, 2, 0)
     if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] not in counts:
         raise CommandError(f"a photo must be uint8 (H, W, 3) or (H, W), got {array.dtype} {array.shape}")
+    check_size(array.shape[1], array.shape[0])
     return cast(Pixels, np.array(np.broadcast_to(array, (*array.shape[:2], 3)), order="C"))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,10 +9,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from alexnet import old_names
-from alexnet.checksum import without_checksum, write_json_with_checksum
+from alexnet.checksum import write_json_with_checksum
 from alexnet.config import RunConfig
-from alexnet.errors import DataError
-from alexnet.serialization import ConfigError, from_dict, to_dict
+from alexnet.json_reader import check_version, read_object
+from alexnet.serialization import from_dict, to_dict
 
 CLAIM_FILE = "claim.json"
 CLAIM_FORMAT_VERSION = 1
@@ -228,10 +227,7 @@ class ClaimResult:
         """
         made = old_names.new_claim(values)
         version = made.pop("format_version")
-        if not isinstance(version, int) or version > CLAIM_FORMAT_VERSION:
-            raise ValueError(
-                f"format version {version}, this program reads {CLAIM_FORMAT_VERSION}: update alexnet"
-            )
+        check_version(version, CLAIM_FORMAT_VERSION)
         for found in made["comparisons"]:
             found["band"] = {name: end for name, end in found["band"].items() if end is not None}
         return from_dict(cls, made)
@@ -247,9 +243,6 @@ def read_claim(folder: Path) -> ClaimResult | None:
     file = folder / CLAIM_FILE
     if not file.is_file():
         return None
-    try:
-        return ClaimResult.from_dict(without_checksum(json.loads(file.read_text(encoding="utf-8")), file))
-    except (ValueError, KeyError, TypeError, AttributeError, ConfigError) as error:
-        raise DataError(
-            f"{file} is not a claim's result ({error}): delete it and run the claim again"
-        ) from error
+    return read_object(
+        file, ClaimResult.from_dict, "is not a claim's result", "delete it and run the claim again"
+    )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import io
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -17,14 +16,14 @@ import torch
 from PIL import Image
 
 from alexnet import old_names
-from alexnet.checksum import without_checksum, write_json_with_checksum
+from alexnet.checksum import write_json_with_checksum
 from alexnet.config import RunConfig
 from alexnet.data.image_reader import read_square
 from alexnet.data.manifest import PrepareSettings
 from alexnet.data.prepare import prepare
 from alexnet.data.sources.base import Example, Labels, Source
 from alexnet.data.store import Split, Store
-from alexnet.errors import CommandError, DataError
+from alexnet.errors import CommandError
 from alexnet.experiments.arms import Arm, ArmRun, common, fitting, run_config
 from alexnet.experiments.claim_results import CLAIM_FILE, ClaimResult, read_claim
 from alexnet.experiments.claims import COMMON, Claim, Comparison
@@ -33,6 +32,7 @@ from alexnet.experiments.runner import LOCKS, Runner, changes_since, refuse_chan
 from alexnet.experiments.spec import RunSpec, overrides_of
 from alexnet.experiments.validation import with_training_error
 from alexnet.io import exclusive_lock
+from alexnet.json_reader import read_object
 from alexnet.progress import Progress, no_progress
 from alexnet.runs.run_dir import RunDir
 from alexnet.training.run import differences
@@ -318,10 +318,7 @@ class ExperimentDir:
 
 
 def _read(file: Path) -> dict[str, Any]:
-    try:
-        return without_checksum(json.loads(file.read_text(encoding="utf-8")), file)
-    except ValueError as error:
-        raise DataError(f"{file} is not JSON ({error}): delete it and run the claim again") from error
+    return read_object(file, dict, "does not describe an experiment", "delete it and run the claim again")
 
 
 def _short(value: Any) -> str:

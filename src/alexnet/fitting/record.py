@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from alexnet.checksum import without_checksum, write_json_with_checksum
-from alexnet.errors import DataError
+from alexnet.checksum import write_json_with_checksum
+from alexnet.json_reader import check_version, read_object
 from alexnet.runs.results import Rate
 from alexnet.runs.run_dir import FIT_FILE
-from alexnet.serialization import ConfigError, from_dict, to_dict
+from alexnet.serialization import from_dict, to_dict
 
 FIT_FORMAT_VERSION = 1
 
@@ -101,13 +101,9 @@ class Fit:
     def read(cls, run: Path) -> Fit:
         """From the directory of a fit; DataError if the file is missing, broken or of a newer version."""
         file = run / FIT_FILE
-        try:
-            values = without_checksum(json.loads(file.read_text(encoding="utf-8")), file)
-            version = values.get("version", FIT_FORMAT_VERSION)
-            if version > FIT_FORMAT_VERSION:
-                raise DataError(
-                    f"{file} has version {version}, this program reads {FIT_FORMAT_VERSION}: update alexnet"
-                )
-            return from_dict(cls, values)
-        except (OSError, ValueError, AttributeError, ConfigError) as error:
-            raise DataError(f"{file} does not describe a fit ({error}): restore it") from error
+        return read_object(file, cls._from_dict, "does not describe a fit", "restore it")
+
+    @classmethod
+    def _from_dict(cls, values: Mapping[str, Any]) -> Fit:
+        check_version(values.get("version", FIT_FORMAT_VERSION), FIT_FORMAT_VERSION)
+        return from_dict(cls, values)

@@ -33,6 +33,9 @@ _Array = npt.NDArray[np.float32]
 
 _MAX_BYTES = 2**31 - 1
 """Largest size of a protocol buffer, far above any supported model."""
+_MAX_LAYERS = 10_000
+_MAX_DIMENSIONS = 8
+"""Of an array; those of convolutions have four."""
 _SCHEMA = {
     "BlobShape": "repeated int64 dim 1",
     "BlobProto": (
@@ -72,6 +75,9 @@ class CaffeModel:
 def read_caffemodel(path: Path) -> CaffeModel:
     """Reads a `.caffemodel`. CommandError if there is no file; DataError if it is not complete."""
     message = _parse(path, "NetParameter")
+    count = len(message.layers) + len(message.layer)
+    if count > _MAX_LAYERS:
+        raise DataError(f"{path} has {count:,} layers, more than {_MAX_LAYERS:,}: use another")
     nested = [each.layer if each.HasField("layer") else each for each in message.layers]
     layers = tuple(
         CaffeLayer(_text(each.name), tuple(_array(path, blob) for blob in each.blobs))
@@ -105,6 +111,8 @@ def _array(path: Path, blob: Any) -> _Array:
     shape = list(blob.shape.dim) if blob.HasField("shape") else old
     chunks, kind = (blob.double_data, "<f8") if blob.double_data else (blob.data, "<f4")
     data = b"".join(chunks)
+    if len(shape) > _MAX_DIMENSIONS:
+        raise DataError(f"{path} is broken: an array of {len(shape):,} dimensions: copy it again")
     expected = int(np.prod(shape, dtype=object)) * int(kind[2])
     if min(shape, default=0) < 1 or len(data) != expected:
         raise DataError(f"{path} is broken: {len(data):,} bytes for an array {tuple(shape)}: copy it again")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pickle
+import struct
 import warnings
+import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +24,7 @@ from alexnet.interop.importers import NO_COLOR_STATISTICS, make_bundle, prefixed
 from alexnet.interop.wrong_file import refuse_other_zip, refuse_wrong_file
 from alexnet.models.bundle import ModelBundle
 from alexnet.models.convert import TORCHVISION_RECIPES, from_torchvision, model_of
+from alexnet.text import first_few, printable
 
 ADVICE = "give a state_dict, saved by torch.save(model.state_dict(), FILE)"
 
@@ -32,6 +35,22 @@ torchvision's training scripts."""
 _INSIDE = ("module", "_orig_mod")
 """What DataParallel and torch.compile put into names, at any depth."""
 
+# What torch raises for damaged files, besides UnpicklingError.
+_DAMAGE = (
+    RuntimeError,
+    OSError,
+    EOFError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    AssertionError,
+    ImportError,
+    MemoryError,
+    struct.error,
+    zipfile.BadZipFile,
+)
 _OWN = {"features", "classifier"}
 """First parts of the names of torchvision's layers."""
 
@@ -80,14 +99,29 @@ def _state_dict(path: Path) -> dict[str, Tensor]:
             f"refused: it contains more than tensors{_classes_in(path)}, and loading it could execute code; "
             f"{ADVICE}"
         ) from error
-    except (RuntimeError, OSError, EOFError, ValueError, LookupError, TypeError, AttributeError) as error:
+    except _DAMAGE as error:
         raise DataError("not a complete file of torch.save: copy it again") from error
     if not isinstance(state, dict):
         raise DataError(f"it contains a {type(state).__name__}; {ADVICE}")
     named = _unwrapped(cast(dict[object, object], state))
     if not named or not all(isinstance(n, str) and isinstance(each, Tensor) for n, each in named.items()):
         raise DataError(f"it contains other things than named tensors ({_entries(named)}); {ADVICE}")
+    for name, tensor in cast(dict[str, Tensor], named).items():
+        if odd := _oddity(tensor):
+            raise DataError(f"its tensor {printable(name[:100])} is {odd}; {ADVICE} of a model on the CPU")
     return _without_prefixes(cast(dict[str, Tensor], named))
+
+
+def _oddity(tensor: Tensor) -> str:
+    """Why a tensor has no numbers that could be weights; empty if it has."""
+    oddities = {
+        "nested": tensor.is_nested,
+        "on the meta device, without values": tensor.is_meta,
+        "quantized": tensor.is_quantized,
+        "sparse": tensor.layout != torch.strided,
+        "complex": tensor.is_complex(),
+    }
+    return next((name for name, holds in oddities.items() if holds), "")
 
 
 def _classes_in(path: Path) -> str:
@@ -100,8 +134,7 @@ def _classes_in(path: Path) -> str:
 
 
 def _entries(named: Mapping[object, object]) -> str:
-    first = ", ".join(map(str, list(named)[:5]))
-    return f"{first}, ..." if len(named) > 5 else first or "nothing"
+    return first_few([str(name)[:100] for name in named], 5) or "nothing"
 
 
 def _unwrapped(state: dict[object, object]) -> dict[object, object]:

@@ -52,8 +52,11 @@ def refuse_other_zip(path: Path) -> None:
     """DataError if it is a zip archive of torch, but not of `torch.save`."""
     if not zipfile.is_zipfile(path):
         return
-    with zipfile.ZipFile(path) as archive:
-        names = archive.namelist()
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except (zipfile.BadZipFile, NotImplementedError, ValueError, UnicodeError) as error:
+        raise DataError(f"a damaged zip archive ({error}): copy it again") from error
     inside = {name.partition("/")[2] for name in names}
     if any(name.startswith("code/") for name in inside) or "model.json" in inside:
         raise DataError(

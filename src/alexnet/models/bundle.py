@@ -12,15 +12,18 @@ of other files with the digest that they carry. Files of earlier versions have n
 from __future__ import annotations
 
 import hashlib
+import importlib
 import importlib.util
 import json
+import math
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
@@ -28,12 +31,13 @@ from torch import Tensor, nn
 
 from alexnet import old_names
 from alexnet.checksum import CHECKSUM, Damaged, FileVersion, with_checksum
-from alexnet.config import RunConfig, from_dict, to_dict
-from alexnet.data.classes import Class, are_custom
+from alexnet.config import RunConfig, config_from_dict, from_dict, to_dict
+from alexnet.data.classes import Class, are_custom, different_classes
 from alexnet.data.preprocessing import Preprocessing
 from alexnet.errors import CommandError, DataError
 from alexnet.hardware import choose_device, cpu_count
 from alexnet.io import CannotWrite, atomic_write
+from alexnet.json_reader import as_object, check_version, parse_json, refusing
 from alexnet.models.layers.init import give_weights, shapes_only
 from alexnet.models.registry import build_run
 from alexnet.runs.calibration import Calibration
@@ -137,17 +141,24 @@ def load(path: Path, device: torch.device | str = "auto", needs_weights: bool = 
         compared = pool.submit(lambda: recorded.result() or _check_tensors(path, texts, tensors))
         model = _filled(path, metadata, _under("model.", tensors), choose_device(device))
         compared.result()
-    preprocessing = Preprocessing.from_state(metadata.preprocessing, _under("preprocessing.", tensors))
+    with _refusing(path):
+        preprocessing = Preprocessing.from_state(metadata.preprocessing, _under("preprocessing.", tensors))
     return _bundle(model, metadata, preprocessing)
 
 
 def _filled(path: Path, metadata: Metadata, weights: Mapping[str, Tensor], device: torch.device) -> nn.Module:
     """The model on the device, with these weights; DataError if they are not those of its configuration."""
-    with shapes_only():
+    with _refusing(path), shapes_only():
         model = build_run(metadata.config, len(metadata.classes))
-    found = first_mismatch(weights, model.state_dict())
+    expected = model.state_dict()
+    found = first_mismatch(weights, expected)
     if found:
         raise DataError(f"{path} has another architecture than its configuration: {found}")
+    for name, tensor in weights.items():
+        if tensor.is_floating_point() != expected[name].is_floating_point() or tensor.is_complex():
+            raise DataError(f"{path} is not a valid model file ({name} is {tensor.dtype})")
+        if not math.isfinite(float(tensor.sum())):
+            raise DataError(f"{path} is not a valid model file ({name} has values that are not finite)")
     give_weights(model, weights, device)
     return model
 
@@ -161,9 +172,14 @@ def _check_tensors(path: Path, texts: Mapping[str, str], tensors: Mapping[str, T
     version = FileVersion.of(path)
     if version in _whole or TENSORS_DIGEST not in texts:
         return
-    if tensors_digest(tensors) != json.loads(texts[TENSORS_DIGEST]):
+    if tensors_digest(tensors) != _digest_in(path, texts):
         raise Damaged(f"{path} is damaged: its weights differ from the digest that it carries", _EXPORT_AGAIN)
     _whole.add(version)
+
+
+def _digest_in(path: Path, texts: Mapping[str, str]) -> Any:
+    with _refusing(path):
+        return parse_json(texts[TENSORS_DIGEST])
 
 
 def has_digest(path: Path) -> bool:
@@ -252,16 +268,41 @@ class OnnxModel(nn.Module):
 
     layer_names = (OUTPUT,)
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, num_classes: int) -> None:
+        """DataError if ONNX Runtime cannot run the graph, or it is not that of a model of so many classes."""
         super().__init__()
         import onnxruntime
 
-        self._session: Any = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+        self._path, self._num_classes = path, num_classes
+        with self._refusing():
+            self._session: Any = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+        names = [
+            [each.name for each in ends] for ends in (self._session.get_inputs(), self._session.get_outputs())
+        ]
+        if names != [[INPUT], [OUTPUT]]:
+            raise DataError(f"{path} has a graph from {names[0]} to {names[1]}, not from {INPUT} to {OUTPUT}")
         self.register_buffer("device", torch.empty(0), persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits (N, K), on the CPU."""
-        return torch.from_numpy(self._session.run([OUTPUT], {INPUT: images.contiguous().numpy()})[0])
+        """Logits (N, K), on the CPU. DataError if the graph fails or has outputs of another shape."""
+        with self._refusing():
+            found = self._session.run([OUTPUT], {INPUT: images.contiguous().numpy()})[0]
+        if found.shape != (len(images), self._num_classes) or found.dtype != np.float32:
+            raise DataError(f"{self._path} has outputs {found.dtype} {found.shape} for {len(images)} images")
+        return torch.from_numpy(found)
+
+    @contextmanager
+    def _refusing(self) -> Generator[None]:
+        errors = importlib.import_module("onnxruntime.capi.onnxruntime_pybind11_state")
+        kinds = ("Fail", "InvalidArgument", "InvalidGraph", "InvalidProtobuf", "NotImplemented")
+        kinds += ("NoSuchFile", "NotFound", "RuntimeException", "NoModel", "EPFail", "EngineError")
+        try:
+            yield
+        except tuple(getattr(errors, kind) for kind in kinds) as error:
+            reason = str(error).partition("\n")[0][:300]
+            raise DataError(
+                f"{self._path} cannot be run by ONNX Runtime ({reason}): export it again"
+            ) from error
 
     def activations(self, images: Tensor) -> dict[str, Tensor]:
         """The logits alone: an ONNX file has no outputs of other layers."""
@@ -287,24 +328,33 @@ def _parsed(path: Path, texts: Mapping[str, str]) -> Metadata:
     missing = [name for name in _REQUIRED if name not in texts]
     if missing:
         raise DataError(f"{path} has weights but no {', '.join(missing)}: use a file that this program wrote")
-    version = json.loads(texts["format_version"])
-    if version > MODEL_FORMAT_VERSION:
-        raise DataError(
-            f"{path} has format version {version}, this program reads {MODEL_FORMAT_VERSION}: update alexnet"
+    with _refusing(path):
+        if CHECKSUM in texts and parse_json(texts[CHECKSUM]) != _checksum(texts):
+            raise Damaged(f"{path} is damaged: its metadata differ from their checksum", _EXPORT_AGAIN)
+        check_version(parse_json(texts["format_version"]), MODEL_FORMAT_VERSION)
+        preprocessing = as_object(parse_json(texts["preprocessing"]))
+        known = as_object(parse_json(texts.get("provenance", "{}")))
+        calibrated = as_object(parse_json(texts.get("calibration", "{}")))
+        return Metadata(
+            config=config_from_dict(as_object(parse_json(texts["config"]))),
+            classes=different_classes(
+                [from_dict(Class, as_object(each)) for each in parse_json(texts["classes"])]
+            ),
+            preprocessing={**preprocessing, "data": old_names.new_data(as_object(preprocessing["data"]))},
+            terms=_texts(old_names.new_terms(as_object(parse_json(texts["terms"])))),
+            provenance=Provenance.from_dict(known) if known else None,
+            calibration=Calibration.from_dict(calibrated) if calibrated else None,
         )
-    if CHECKSUM in texts and texts[CHECKSUM] != json.dumps(_checksum(texts)):
-        raise Damaged(f"{path} is damaged: its metadata differ from their checksum", _EXPORT_AGAIN)
-    preprocessing: dict[str, Any] = json.loads(texts["preprocessing"])
-    known: dict[str, Any] = json.loads(texts.get("provenance", "{}"))
-    calibrated: dict[str, Any] = json.loads(texts.get("calibration", "{}"))
-    return Metadata(
-        config=from_dict(RunConfig, old_names.new_config(json.loads(texts["config"]))),
-        classes=[Class(**each) for each in json.loads(texts["classes"])],
-        preprocessing={**preprocessing, "data": old_names.new_data(preprocessing["data"])},
-        terms=old_names.new_terms(json.loads(texts["terms"])),
-        provenance=Provenance.from_dict(known) if known else None,
-        calibration=Calibration.from_dict(calibrated) if calibrated else None,
-    )
+
+
+def _refusing(path: Path) -> AbstractContextManager[None]:
+    return refusing(path, "is not a valid model file", "use one that this program wrote")
+
+
+def _texts(values: Mapping[str, Any]) -> dict[str, str]:
+    if not all(isinstance(value, str) for value in values.values()):
+        raise ValueError("terms that are not text")
+    return dict(values)
 
 
 @contextmanager
@@ -336,11 +386,13 @@ def _load_onnx(path: Path) -> ModelBundle:
     model = _read_onnx(path)
     metadata, texts, version = _onnx_metadata(path, model), _onnx_texts(model), FileVersion.of(path)
     if version not in _whole and TENSORS_DIGEST in texts:
-        if onnx_digest(model) != json.loads(texts[TENSORS_DIGEST]):
+        if onnx_digest(model) != _digest_in(path, texts):
             hint = f"{_EXPORT_AGAIN}; if another program changed it, remove its metadata {TENSORS_DIGEST}"
             raise Damaged(f"{path} is damaged: its graph differs from the digest that it carries", hint)
         _whole.add(version)
-    return _bundle(OnnxModel(path), metadata, _outside_the_graph(metadata.preprocessing))
+    with _refusing(path):
+        preprocessing = _outside_the_graph(metadata.preprocessing)
+    return _bundle(OnnxModel(path, len(metadata.classes)), metadata, preprocessing)
 
 
 def onnx_digest(model: Any) -> str:
@@ -368,9 +420,12 @@ def _read_onnx(path: Path) -> Any:
     from google.protobuf.message import DecodeError
 
     try:
-        return onnx.load(path)
-    except DecodeError as error:
+        model = onnx.load(path, load_external_data=False)
+    except (DecodeError, ValueError) as error:
         raise DataError(f"{path} is not a complete ONNX file ({error}): copy it again") from error
+    if any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in model.graph.initializer):
+        raise DataError(f"{path} has its weights in other files: use a file that this program wrote")
+    return model
 
 
 def _outside_the_graph(values: Mapping[str, Any]) -> Preprocessing:

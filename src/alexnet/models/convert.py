@@ -12,6 +12,7 @@ from alexnet.errors import DataError
 from alexnet.models.bundle import first_mismatch
 from alexnet.models.config import ALEXNET_VARIANTS, VGG_VARIANTS, VGGArchitecture
 from alexnet.models.layers.init import give_weights
+from alexnet.text import first_few
 
 BATCHES_SEEN = "num_batches_tracked"
 """A buffer of torch's batch normalization."""
@@ -163,4 +164,4 @@ def _without_leading_ones(shape: torch.Size) -> list[int]:
 
 
 def _known(blobs: Mapping[str, tuple[Tensor, ...]]) -> str:
-    return ", ".join(name for name in blobs if blobs[name]) or "none"
+    return first_few([name[:100] for name in blobs if blobs[name]], 30) or "none"

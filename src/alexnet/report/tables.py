@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from alexnet.runs.results import Rate
+from alexnet.text import printable
 
 ABSENT = "-"
 """A cell without a value."""
@@ -23,7 +24,15 @@ class Table:
     notes: Sequence[str] = ()
 
     def text(self) -> str:
-        """Aligned with spaces, without trailing ones."""
+        """Aligned with spaces, without trailing ones; what is not printable is escaped."""
+        return replace(
+            self,
+            rows=[[printable(cell) for cell in row] for row in self.rows],
+            title=printable(self.title),
+            notes=[printable(note) for note in self.notes],
+        )._text()
+
+    def _text(self) -> str:
         widths = self._widths()
         rule = "  ".join("-" * width for width in widths)
         lines = [self.title, ""] if self.title else []

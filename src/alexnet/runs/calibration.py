@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from alexnet.checksum import without_checksum, write_json_with_checksum
-from alexnet.errors import DataError
+from alexnet.checksum import write_json_with_checksum
+from alexnet.json_reader import check_version, read_object
 from alexnet.runs.provenance import position
 from alexnet.runs.results import Rate, ViewSet
 from alexnet.runs.run_dir import RunDir, members_of
-from alexnet.serialization import ConfigError, from_dict, to_dict
+from alexnet.serialization import from_dict, to_dict
 from alexnet.text import percentage
 
 CALIBRATION_FILE = "calibration.json"
@@ -78,11 +78,11 @@ class Calibration:
         """From what `to_dict` returned; ValueError, KeyError or ConfigError if it is something else."""
         made = dict(values)
         version = made.pop("format_version")
-        if version != CALIBRATION_FORMAT_VERSION:
-            raise ValueError(
-                f"format version {version}, this program reads {CALIBRATION_FORMAT_VERSION}: update alexnet"
-            )
-        return from_dict(cls, {**made, "views": to_dict(ViewSet.parse(made["views"]))})
+        check_version(version, CALIBRATION_FORMAT_VERSION)
+        found = from_dict(cls, {**made, "views": to_dict(ViewSet.parse(made["views"]))})
+        if not (math.isfinite(found.temperature) and found.temperature > 0):
+            raise ValueError(f"temperature {found.temperature}")
+        return found
 
 
 def tempered(probabilities: npt.NDArray[np.float32], temperature: float) -> npt.NDArray[np.float32]:
@@ -135,12 +135,9 @@ def read_calibration(run: RunDir) -> Calibration | None:
     path = run.path / CALIBRATION_FILE
     if not path.is_file():
         return None
-    try:
-        found = Calibration.from_dict(without_checksum(json.loads(path.read_text(encoding="utf-8")), path))
-    except (ValueError, KeyError, TypeError, AttributeError, ConfigError) as error:
-        raise DataError(
-            f"{path} has no valid calibration ({error}): remove it and calibrate again"
-        ) from error
+    found = read_object(
+        path, Calibration.from_dict, "has no valid calibration", "remove it and calibrate again"
+    )
     return found if found.updates == calibrated_updates(run.path) else None
 
 

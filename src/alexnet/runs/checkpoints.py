@@ -8,15 +8,15 @@ behind, and the next command that writes there, or `alexnet verify`, moves them.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from alexnet.checksum import Damaged, known_sha256, without_checksum
-from alexnet.errors import WorkError
+from alexnet.checksum import Damaged, known_sha256
+from alexnet.errors import DataError, WorkError
+from alexnet.json_reader import read_object
 
 WEIGHTS, STATE, META = "weights.safetensors", "state.pt", "meta.json"
 STEP_PREFIX, REPLACED_PREFIX = "step-", ".replaced-"
@@ -93,12 +93,9 @@ def read_meta(path: Path) -> dict[str, Any]:
     if not file.is_file():
         return {}
     try:
-        meta = without_checksum(json.loads(file.read_text(encoding="utf-8")), file)
-    except (OSError, ValueError) as error:
-        raise Damaged(f"{file} is damaged ({error})", _way_on(path)) from error
-    if not isinstance(meta, dict):
-        raise Damaged(f"{file} is damaged (it is not a JSON object)", _way_on(path))
-    return meta  # pyright: ignore[reportUnknownVariableType]
+        return read_object(file, dict, "is damaged", _way_on(path))
+    except DataError as error:
+        raise Damaged(str(error)) from error
 
 
 def read_checkpoint(path: Path) -> Checkpoint:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import platform
 import shlex
 import subprocess
@@ -14,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from alexnet import old_names
-from alexnet.checksum import without_checksum, write_json_with_checksum
-from alexnet.errors import DataError
+from alexnet.checksum import write_json_with_checksum
 from alexnet.hardware import cpu_count
-from alexnet.serialization import ConfigError, from_dict
+from alexnet.json_reader import read_object
+from alexnet.serialization import from_dict
 
 RECORDED_PACKAGES = ("alexnet", "torch", "numpy", "pillow", "simplejpeg", "pyarrow", "safetensors")
 
@@ -108,14 +107,7 @@ class Environment:
         """
         if not file.is_file():
             return cls()
-        try:
-            values = without_checksum(json.loads(file.read_text(encoding="utf-8")), file)
-        except ValueError as error:
-            raise DataError(f"{file} is not JSON ({error}): restore it") from error
-        try:
-            return cls.from_dict(values)
-        except (ConfigError, KeyError, TypeError, AttributeError) as error:
-            raise DataError(f"{file} is not an environment ({error}): restore it") from error
+        return read_object(file, cls.from_dict, "is not an environment", "restore it")
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Environment:

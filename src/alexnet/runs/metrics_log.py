@@ -22,11 +22,15 @@ from typing import Any
 from alexnet.checksum import Damaged, has_checksum, with_checksum, without_checksum
 from alexnet.errors import WorkError
 from alexnet.io import write_whole
+from alexnet.json_reader import as_object, parse_json, reason_of
 from alexnet.runs.checkpoints import recorded_lines
+from alexnet.runs.tensorboard import EventFile
 from alexnet.text import counted
 
 _LOST = "lost"
 _WAY_ON = "type `alexnet train` with --resume, which keeps the other lines and records how many are lost"
+_NUMBERS = ("seconds", "error", "loss", "strength", "top1_error", "total_steps", "lines")
+"""Values that are numbers wherever they are, besides `step` and `epoch`."""
 
 
 class MetricsLog(AbstractContextManager["MetricsLog"]):
@@ -38,8 +42,6 @@ class MetricsLog(AbstractContextManager["MetricsLog"]):
         `num_lines` were there at `first_step`. Where some of these are damaged or missing, the others are
         kept, with an event `lost`.
         """
-        from tensorboardX import SummaryWriter
-
         undamaged, damaged = _undamaged_lines(file)
         lines = [line for line in undamaged if line["step"] <= first_step]
         self.lost = max(damaged, num_lines - _count(lines))
@@ -52,7 +54,7 @@ class MetricsLog(AbstractContextManager["MetricsLog"]):
         self._stream = file.open("a", encoding="utf-8")
         kept = lines
         purge_step = first_step + 1 if kept else None
-        self._board = SummaryWriter(str(tensorboard), purge_step=purge_step, flush_secs=10)
+        self._board = EventFile(tensorboard, purge_step)
         self._path = file
 
     @property
@@ -68,9 +70,7 @@ class MetricsLog(AbstractContextManager["MetricsLog"]):
         except OSError as error:
             raise self._cannot_write(error) from error
         self._lines += 1
-        for name, value in values.items():
-            if isinstance(value, int | float):
-                self._board.add_scalar(f"{event}/{name}", value, step)
+        self._board.write(event, step, values)
 
     def sync(self) -> int:
         """Makes sure that all lines are on the disk; returns their number. WorkError if the disk is full."""
@@ -155,7 +155,7 @@ def _text(line: Mapping[str, Any]) -> str:
 
 def _count(lines: Sequence[Mapping[str, Any]]) -> int:
     """The number of lines, with those that were lost before."""
-    return sum(1 + (line.get("lines", 0) if line.get("event") == _LOST else 0) for line in lines)
+    return sum(1 + (line.get("lines", 0) if line["event"] == _LOST else 0) for line in lines)
 
 
 def _whole_lines(path: Path) -> list[str]:
@@ -166,8 +166,8 @@ def _whole_lines(path: Path) -> list[str]:
 
 def _is_json(line: str) -> bool:
     try:
-        json.loads(line)
-    except json.JSONDecodeError:
+        parse_json(line)
+    except ValueError:
         return False
     return True
 
@@ -175,12 +175,23 @@ def _is_json(line: str) -> bool:
 def _parsed(line: str, path: Path) -> dict[str, Any]:
     """A line as an event; Damaged if it is another text."""
     try:
-        event = without_checksum(json.loads(line), path)
-    except json.JSONDecodeError as error:
-        raise Damaged(f"{path} is damaged: it has a line that is not JSON ({error}); {_WAY_ON}") from error
-    if not isinstance(event, dict):
-        raise Damaged(f"{path} is damaged: it has a line that is not a JSON object; {_WAY_ON}")
-    return event  # pyright: ignore[reportUnknownVariableType]
+        return _event(without_checksum(parse_json(line), path))
+    except (ValueError, KeyError) as error:
+        raise Damaged(
+            f"{path} is damaged: it has a line that is no event ({reason_of(error)})", _WAY_ON
+        ) from error
+
+
+def _event(value: Any) -> dict[str, Any]:
+    """The event in a JSON value; ValueError or KeyError if it is something else."""
+    event = dict(as_object(value))
+    if not isinstance(event["event"], str):
+        raise ValueError(f"event {event['event']!r}")
+    for name in ("step", "epoch", *_NUMBERS):
+        number = event[name] if name in ("step", "epoch") else event.get(name, 0)
+        if isinstance(number, bool) or not isinstance(number, int | float | None):
+            raise ValueError(f"{name} {number!r}")
+    return event
 
 
 def _undamaged_lines(path: Path) -> tuple[list[dict[str, Any]], int]:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any, cast
+from typing import Any
 
 from alexnet import __version__
-from alexnet.runs.checkpoints import read_meta
+from alexnet.json_reader import as_object, refusing
+from alexnet.runs.checkpoints import META, read_meta
 from alexnet.runs.environment import Imported
 from alexnet.runs.metrics_log import has_finished, read_metrics
 from alexnet.runs.results import EvalResult, read_results
 from alexnet.runs.run_dir import RunDir, find_weights, has_weights
+from alexnet.serialization import from_dict
 from alexnet.text import percentage
 
 
@@ -76,24 +78,20 @@ class Provenance:
     def from_dict(cls, values: Mapping[str, Any]) -> Provenance:
         """From what `to_dict` of any version gave; keys that this version does not know are ignored."""
         known = _known(cls, values)
-        known["errors"] = tuple(MeasuredErrors(**_known(MeasuredErrors, each)) for each in values["errors"])
+        known["errors"] = [_known(MeasuredErrors, as_object(each)) for each in values["errors"]]
         if imported := values.get("imported"):
-            known["imported"] = Imported.from_dict(imported)
+            known["imported"] = asdict(Imported.from_dict(as_object(imported)))
         if begun := values.get("began_with"):
-            known["init_from"] = InitialWeights(**_known(InitialWeights, begun))
+            known["init_from"] = _known(InitialWeights, as_object(begun))
         for name in ("store", "store_digest"):
             known[name] = values.get(name) or ""
-        return cls(**known)
+        return from_dict(cls, known)
 
 
 def _known(kind: type, values: Mapping[str, Any]) -> dict[str, Any]:
-    """The values of fields of the dataclass `kind`; lists become tuples."""
+    """The values of fields of the dataclass `kind`."""
     names = {each.name for each in fields(kind)}
-    return {
-        name: tuple(cast("list[Any]", value)) if isinstance(value, list) else value
-        for name, value in values.items()
-        if name in names
-    }
+    return {name: value for name, value in values.items() if name in names}
 
 
 def provenance(run: RunDir, checkpoint: str = "last") -> Provenance:
@@ -129,13 +127,13 @@ _TERMS = {
 }
 
 
-def license_text(terms: Mapping[str, str], known: Provenance | None) -> str:
+def license_lines(terms: Mapping[str, str], known: Provenance | None) -> list[str]:
     """One line for each term, for the origin of the weights and for each error that was measured."""
     lines = [f"{label}: {terms[name]}" for name, label in _TERMS.items() if name in terms]
     if known is not None:
         lines.append(f"origin: {_origin(known)}")
         lines += [f"evaluated: {_evaluated(each)}" for each in known.errors]
-    return "".join(f"{line}\n" for line in lines)
+    return lines
 
 
 def _origin(known: Provenance) -> str:
@@ -166,8 +164,10 @@ class Position:
 
 def position(run: RunDir, checkpoint: str = "last") -> Position:
     """The position of a run's checkpoint; CommandError if there is none, DataError if it is damaged."""
-    meta = read_meta(find_weights(run.path, checkpoint).parent)
-    return Position(meta.get("epoch"), meta.get("step"))
+    folder = find_weights(run.path, checkpoint).parent
+    meta = read_meta(folder)
+    with refusing(folder / META, "is damaged", "restore it"):
+        return from_dict(Position, {name: meta[name] for name in ("epoch", "step") if name in meta})
 
 
 def stale_note(run: RunDir, tested: EvalResult) -> str:

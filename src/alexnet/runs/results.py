@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from alexnet import old_names
-from alexnet.checksum import without_checksum
-from alexnet.errors import DataError
-from alexnet.serialization import ConfigError, from_dict, to_dict
+from alexnet.json_reader import as_object, check_version, read_document
+from alexnet.serialization import from_dict, to_dict
 
 EVALUATION_FILE = "evaluation.json"
 
@@ -310,10 +308,7 @@ class EvalResult:
         """From JSON of any version; ValueError or ConfigError if it is no such result."""
         made = dict(old_names.new_evaluation(values))
         version = made.pop("format_version", 0)
-        if not isinstance(version, int) or version > RESULT_FORMAT_VERSION:
-            raise ValueError(
-                f"format version {version}, this program reads {RESULT_FORMAT_VERSION}: update alexnet"
-            )
+        check_version(version, RESULT_FORMAT_VERSION)
         views = ViewSet.parse(made.pop("views"))
         if isinstance(members := made.get("members"), list):  # in the output of `evaluate --json`
             made["members"] = {each["runs"][0]["run"]: each["top1_errors"] for each in members}
@@ -386,27 +381,17 @@ def read_results(path: Path) -> list[EvalResult]:
 
     Empty if there is none; DataError, naming the file, if it has other contents.
     """
-    try:
-        return [EvalResult.from_dict(entry) for entry in _entries(path)]
-    except (ValueError, KeyError, TypeError, AttributeError, ConfigError) as error:
-        raise DataError(f"{path} has no valid evaluation ({error}): remove it and evaluate again") from error
-
-
-def _entries(path: Path) -> list[dict[str, Any]]:
     file = path / EVALUATION_FILE if path.is_dir() else path
     if not file.is_file():
         return []
-    try:
-        found = without_checksum(json.loads(file.read_text(encoding="utf-8")), file)
-    except ValueError as error:
-        raise DataError(_no_evaluations(file, path, "is not JSON")) from error
-    entries = found if isinstance(found, list) else [found]
-    if not all(isinstance(entry, dict) for entry in entries):
-        raise DataError(_no_evaluations(file, path, "holds no evaluations"))
-    return entries
+    remedy = (
+        "use a run, an ensemble, or a file that `evaluate --out` wrote"
+        if file == path
+        else "remove it and evaluate again"
+    )
+    return read_document(file, _results, "has no valid evaluation", remedy)
 
 
-def _no_evaluations(file: Path, asked_for: Path, found: str) -> str:
-    if file == asked_for:
-        return f"{file} {found}: use a run, an ensemble, or a file that `evaluate --out` wrote"
-    return f"{file} {found}: remove it and evaluate again"
+def _results(document: Any) -> list[EvalResult]:
+    entries = cast(list[Any], document) if isinstance(document, list) else [document]
+    return [EvalResult.from_dict(as_object(entry)) for entry in entries]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -10,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from alexnet import old_names
-from alexnet.checksum import without_checksum, write_json_with_checksum
-from alexnet.config import ConfigError, RunConfig, from_dict, split_setting, to_dict
+from alexnet.checksum import write_json_with_checksum
+from alexnet.config import RunConfig, config_from_dict, from_dict, split_setting, to_dict
 from alexnet.errors import CommandError, DataError, WorkError
 from alexnet.io import exclusive_lock, is_left_over
+from alexnet.json_reader import as_object, read_object
 from alexnet.runs.checkpoints import WEIGHTS, CheckpointName, checkpoint_folders, find_checkpoint
 from alexnet.runs.environment import Environment
 from alexnet.runs.metrics_log import has_finished, has_logged
@@ -131,13 +131,7 @@ class RunDir:
 
     def config(self) -> RunConfig:
         """The run's configuration; DataError if the file is not one."""
-        try:
-            values = without_checksum(
-                json.loads(self.config_file.read_text(encoding="utf-8")), self.config_file
-            )
-            return from_dict(RunConfig, old_names.new_config(values))
-        except (ValueError, ConfigError) as error:
-            raise DataError(f"{self.config_file} is not a configuration ({error}): restore it") from error
+        return read_object(self.config_file, config_from_dict, "is not a configuration", "restore it")
 
     def environment(self) -> Environment:
         """The environment in which the run was made; all fields are unknown without a file. DataError if it
@@ -175,8 +169,7 @@ class EnsembleMember:
         """From a file of any version; keys that this version does not know are ignored."""
         known = {each.name for each in fields(cls)}
         made: dict[str, Any] = {key: value for key, value in values.items() if key in known}
-        made["settings"] = tuple(old_names.new_settings(made.get("settings", ())))
-        return cls(**made)
+        return from_dict(cls, {**made, "settings": old_names.new_settings(made.get("settings", []))})
 
     def difference(self, other: EnsembleMember) -> str:
         """The differences to the other member, with the values of this one; empty if there are none."""
@@ -249,12 +242,12 @@ class EnsembleDir:
 
     def members(self) -> list[EnsembleMember]:
         """The contents of `ensemble.json`; DataError if it does not describe an ensemble."""
-        try:
-            text = self.members_file.read_text(encoding="utf-8")
-            description = without_checksum(json.loads(text), self.members_file)
-            return [EnsembleMember.from_dict(each) for each in description["members"]]
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise DataError(f"{self.members_file} does not describe an ensemble: restore it") from error
+        return read_object(
+            self.members_file,
+            lambda values: [EnsembleMember.from_dict(as_object(each)) for each in values["members"]],
+            "does not describe an ensemble",
+            "restore it",
+        )
 
 
 def _difference(begun: Sequence[EnsembleMember], wanted: Sequence[EnsembleMember]) -> str:

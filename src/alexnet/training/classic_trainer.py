@@ -14,7 +14,6 @@ learned, `channelN.npy` its feature vectors (`channelN-centers.safetensors`: the
 
 from __future__ import annotations
 
-import json
 import shutil
 import time
 from collections import deque
@@ -33,7 +32,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from alexnet import distributed
-from alexnet.checksum import Damaged, without_checksum, write_json_with_checksum
+from alexnet.checksum import Damaged, write_json_with_checksum
 from alexnet.classic.arrays import generator
 from alexnet.classic.compression import Codec, FeatureFile, Float16Codec, Pca, PqCodec, ProductQuantizer
 from alexnet.classic.config import ClassicConfig
@@ -47,6 +46,7 @@ from alexnet.data.store import Store, training_images
 from alexnet.errors import CommandError, DataError, Stopped
 from alexnet.hardware import cpu_count
 from alexnet.io import atomic_write, exclusive_lock
+from alexnet.json_reader import read_object
 from alexnet.models import bundle
 from alexnet.models.layers.init import shapes_only
 from alexnet.progress import Advance
@@ -466,11 +466,9 @@ class FeatureCache:
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
             return cls(folder, ClassicPosition(store_digest))
-        try:
-            values = without_checksum(json.loads(file.read_text(encoding="utf-8")), file)
-            position = ClassicPosition(**values)
-        except (ValueError, TypeError) as error:
-            raise DataError(f"{file} is damaged ({error}): delete {folder} to start again") from error
+        position = read_object(
+            file, lambda values: ClassicPosition(**values), "is damaged", f"delete {folder} to start again"
+        )
         if position.store_digest != store_digest:
             raise CommandError(
                 f"{run.path} was trained on another store: use that one, or another directory with --run"

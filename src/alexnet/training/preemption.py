@@ -12,6 +12,7 @@ from typing import Any
 
 from alexnet import distributed
 from alexnet.errors import Stopped
+from alexnet.stopping import begin, stop_once
 
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name))
 
@@ -33,6 +34,7 @@ class Interruption(AbstractContextManager["Interruption"]):
 
     def __enter__(self) -> Interruption:
         if threading.current_thread() is threading.main_thread():
+            begin()
             self._before = {number: signal.signal(number, self._on_signal) for number in SIGNALS}
         return self
 
@@ -54,7 +56,8 @@ class Interruption(AbstractContextManager["Interruption"]):
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         if self.reason and number == signal.SIGINT:
-            raise KeyboardInterrupt
+            stop_once(KeyboardInterrupt())
+            return
         self.reason = f"by {signal.Signals(number).name}"
 
 
@@ -63,8 +66,10 @@ def stopping(advice: str) -> Generator[None, None, None]:
     """A context in which `SIGNALS` raise `Stopped`; `advice` is how to resume."""
 
     def stop(number: int, frame: FrameType | None) -> None:
-        raise Stopped(f"stopped by {signal.Signals(number).name}; finished work is kept, {advice}")
+        name = signal.Signals(number).name
+        stop_once(Stopped(f"stopped by {name}; finished work is kept, {advice}"), number)
 
+    begin()
     before = {number: signal.signal(number, stop) for number in SIGNALS}
     try:
         yield

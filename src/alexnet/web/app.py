@@ -13,6 +13,7 @@ from typing import Annotated, Any, TypeVar, cast
 
 import torch
 from fastapi import FastAPI, Query
+from fastapi import Path as PathParameter
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -21,7 +22,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from alexnet import __version__
-from alexnet.data.decode import quiet
+from alexnet.data.decode import UnreadableImage, quiet
 from alexnet.hardware import cpu_count
 from alexnet.serialization import UnknownKeyError
 from alexnet.web.photos import StorePhotos
@@ -39,7 +40,7 @@ from alexnet.web.responses import (
 )
 from alexnet.web.security import SecurityMiddleware
 from alexnet.web.served_model import ModelInput, ServedModel
-from alexnet.web.upload import FORMATS, MAX_BYTES, MAX_UPLOAD_PIXELS, Refused, megabytes, read_upload, receive
+from alexnet.web.upload import FORMATS, MAX_BYTES, MAX_UPLOAD_PIXELS, Refused, Uploads, megabytes, read_upload
 
 PAGE = {
     "index.html": "text/html",
@@ -52,9 +53,9 @@ PAGE = {
     "camera.js": "text/javascript",
 }
 """The page's files and their types. They are read once; no other file is served."""
-MAX_UPLOADS = 16
-"""Largest number of photos that are received or decoded at the same time; later ones wait. It bounds the
-memory."""
+MAX_DECODED = 16
+"""Largest number of photos that are decoded at the same time; later ones wait. It bounds the memory."""
+_NO_PHOTO = "no such photo"
 _CURL_CONTENT_TYPE = "application/x-www-form-urlencoded"
 """The type that curl sends for any body, with `-d` and with `--data-binary`."""
 
@@ -93,7 +94,6 @@ def make_app(models: Sequence[ServedModel], photos: StorePhotos | None = None) -
             RequestValidationError: _invalid,
             HTTPException: _http_error,
             ClientDisconnect: _disconnected,
-            Exception: _failed,
         },
         routes=_page_routes(),
     )
@@ -110,7 +110,7 @@ class Api:
 
     def __init__(self, models: Sequence[ServedModel], photos: StorePhotos | None = None) -> None:
         self._models, self._photos = {model.name: model for model in models}, photos
-        self._uploads = asyncio.Semaphore(MAX_UPLOADS)
+        self._uploads, self._decoding = Uploads(), asyncio.Semaphore(MAX_DECODED)
         self._readers = _threads(cpu_count(), torch_threads=1)
         self._runner = _threads(1, torch_threads=torch.get_num_threads())
         for model in models:
@@ -138,11 +138,11 @@ class Api:
         """Photos of the store to try; none without a store."""
         return Samples(samples=await _run(self._readers, self._photos.samples) if self._photos else [])
 
-    async def photo(self, split: str, index: int) -> Response:
+    async def photo(self, split: str, index: Annotated[int, PathParameter(ge=0, lt=2**31)]) -> Response:
         """One photo of the store."""
         data = await _run(self._readers, self._photos.jpeg, split, index) if self._photos else None
         if data is None:
-            raise Refused(404, "no such photo")
+            raise Refused(404, _NO_PHOTO)
         return Response(data, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=3600"})
 
     async def classify(self, request: Request, query: Annotated[ClassifyQuery, Query()]) -> ClassifyResponse:
@@ -195,10 +195,11 @@ class Api:
             raise Refused(
                 415, "send the photo itself as the body: curl --data-binary @photo.jpg, not a form field"
             )
-        async with self._uploads:
-            data = await receive(request.stream())
+        async with self._uploads.receive(request.stream()) as data, self._decoding:
             try:
                 return await _run(self._readers, lambda: model.prepare(read_upload(data)))
+            except UnreadableImage as error:  # resized, it would be too large
+                raise Refused(422, str(error)) from None
             except Refused as error:
                 if error.status != 422 or content_type != _CURL_CONTENT_TYPE:
                     raise
@@ -213,7 +214,7 @@ def _add_routes(app: FastAPI, api: Api) -> None:
     ):
         app.add_api_route(path, endpoint, methods=["GET"])
         app.add_api_route(path, endpoint, methods=["HEAD"], include_in_schema=False)
-    photo = "/api/photos/{split:str}/{index:int}"
+    photo = "/api/photos/{split}/{index}"
     app.add_api_route(
         photo,
         api.photo,
@@ -246,10 +247,11 @@ _PHOTO_BODY = {
 _REFUSALS: dict[int | str, str] = {
     400: "The body is empty, or a parameter is wrong.",
     404: "No such model, or it does not support this endpoint.",
-    408: "The photo did not arrive in time.",
+    408: "The photo arrived too slowly.",
     413: "Too many bytes or pixels.",
     415: "Not a photo.",
-    422: "A damaged or truncated photo.",
+    422: "A damaged or truncated photo, or one of extreme shape.",
+    503: "Too many photos arrive at the same time.",
 }
 
 
@@ -277,10 +279,11 @@ async def _refused(_: Request, error: Exception) -> Response:
 async def _invalid(request: Request, error: Exception) -> Response:
     """An unknown or invalid query parameter; unknown ones first, as they explain missing ones."""
     assert isinstance(error, RequestValidationError)
+    if any(each["loc"][0] == "path" for each in error.errors()):
+        return JSONResponse({"error": _NO_PHOTO}, 404)
     document = cast(FastAPI, request.app).openapi()
-    parameters = {
-        each["name"]: each["schema"] for each in document["paths"][request.url.path]["post"]["parameters"]
-    }
+    path: str = request.scope["path"]
+    parameters = {each["name"]: each["schema"] for each in document["paths"][path]["post"]["parameters"]}
     found = {str(each["loc"][1]): str(each["input"])[:40] for each in error.errors()}
     name = next((each for each in found if each not in parameters), next(iter(found)))
     if name not in parameters:
@@ -295,7 +298,7 @@ async def _invalid(request: Request, error: Exception) -> Response:
 async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     sentences = {
-        404: _no_such_address(cast(FastAPI, request.app), request.url.path),
+        404: _no_such_address(cast(FastAPI, request.app), request.scope["path"]),
         405: f"{request.method} is not allowed at this address",
     }
     sentence = sentences.get(error.status_code, error.detail)
@@ -311,10 +314,6 @@ def _no_such_address(app: FastAPI, path: str) -> str:
 async def _disconnected(_: Request, __: Exception) -> Response:
     """The client disconnected while it was sending: no one reads this."""
     return Response(status_code=400)
-
-
-async def _failed(_: Request, error: Exception) -> Response:
-    return JSONResponse({"error": f"the server failed on this photo ({type(error).__name__})"}, 500)
 
 
 def _threads(count: int, torch_threads: int) -> ThreadPoolExecutor:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
+import logging
+import re
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 HOSTS = ("127.0.0.1", "localhost")
+_HOST = re.compile(rf"({'|'.join(map(re.escape, HOSTS))})(:[0-9]{{1,5}})?")
 HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
@@ -34,7 +36,7 @@ class SecurityMiddleware:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """The ASGI interface."""
+        """The ASGI interface; an exception becomes a response 500 and a line in the log."""
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -44,11 +46,16 @@ class SecurityMiddleware:
             await send(message)
 
         refusal = _refusal(Headers(scope=scope)) if scope["type"] == "http" else None
-        await (refusal or self._app)(scope, receive, send_with_headers)
+        try:
+            await (refusal or self._app)(scope, receive, send_with_headers)
+        except Exception as error:  # so that also this response has the headers
+            logging.getLogger("uvicorn.error").error("a request failed", exc_info=error)
+            failed = JSONResponse({"error": f"the server failed on this photo ({type(error).__name__})"}, 500)
+            await failed(scope, receive, send_with_headers)
 
 
 def _refusal(headers: Headers) -> JSONResponse | None:
-    if headers.get("host", "").split(":")[0] not in HOSTS:
+    if not _HOST.fullmatch(headers.get("host", "")):
         return JSONResponse({"error": f"address this server as {' or '.join(HOSTS)}"}, 400)
     if _is_cross_origin(headers):
         return JSONResponse({"error": "only its own page and programs may use this server"}, 403)
@@ -58,4 +65,4 @@ def _refusal(headers: Headers) -> JSONResponse | None:
 def _is_cross_origin(headers: Headers) -> bool:
     """Whether a browser sent the request for a page of another site; programs send no `Origin`."""
     origin = headers.get("origin")
-    return origin is not None and urlsplit(origin).netloc != headers.get("host")
+    return origin is not None and origin.partition("://")[2] != headers.get("host")

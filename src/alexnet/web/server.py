@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import socket
 import threading
@@ -12,6 +13,7 @@ import uvicorn
 from starlette.applications import Starlette
 
 from alexnet.errors import CommandError
+from alexnet.web.connections import Connection, log_in_lines, most_connections
 
 ADDRESS = "127.0.0.1"
 _CLOSING_SECONDS = 5
@@ -75,7 +77,9 @@ class _Server(uvicorn.Server):
             log_level="error",
             log_config=None,
             lifespan="on",
-            http="h11",
+            http=Connection,
+            # As many are accepted at once, before any of them is closed.
+            backlog=max(2, most_connections() // 2),
             ws="none",
             server_header=False,
             timeout_graceful_shutdown=_CLOSING_SECONDS,
@@ -84,6 +88,7 @@ class _Server(uvicorn.Server):
         self._ready = ready
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        log_in_lines(asyncio.get_running_loop())
         await super().startup(sockets)
         if self.started:
             self._ready()

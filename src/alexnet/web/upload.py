@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, AsyncIterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 
 from alexnet.data.decode import (
     NoDecoder,
     NotAPhoto,
     Pixels,
     TooManyPixels,
+    TooNarrow,
     UnreadableImage,
     decode,
     image_size,
@@ -23,8 +25,14 @@ MAX_RLE_BYTES = 4 * 2**20
 """Of a BMP with run-length encoding, which Pillow decodes run by run: half a second a megabyte."""
 NOTED_ENLARGEMENT = 4
 """A photo whose shorter side is enlarged more than this many times gets a note."""
+MAX_TOTAL_BYTES = 16 * MAX_BYTES
+"""Of all photos that are received or wait to be decoded."""
 RECEIVING_SECONDS = 60
 """How long a client may take to send one photo."""
+GRACE_SECONDS = 5
+"""How long a client may send nothing at the beginning."""
+MIN_BYTES_PER_SECOND = 20_000
+"""The rate, after `GRACE_SECONDS`, below which a client is too slow."""
 
 FORMATS = "JPEG, PNG, GIF, BMP, WebP, TIFF, PPM, AVIF and HEIC"
 _RLE = (b"\1\0\0\0", b"\2\0\0\0")
@@ -65,22 +73,69 @@ class UploadedPhoto:
     notes: list[str]
 
 
-async def receive(chunks: AsyncIterable[bytes], max_bytes: int = MAX_BYTES) -> bytes:
-    """The whole body of a request; Refused if it is longer (413) or takes too long (408)."""
-    body, length = bytearray(), 0
-    try:
-        async with asyncio.timeout(RECEIVING_SECONDS):
-            async for chunk in chunks:
-                length += len(chunk)
-                if length <= max_bytes:
-                    body += chunk
-                elif length > _DRAINED_BYTES:
-                    break
-    except TimeoutError:
-        raise Refused(408, f"the photo did not arrive within {RECEIVING_SECONDS} seconds") from None
-    if length > max_bytes:
-        raise Refused(413, f"the photo is larger than {megabytes(max_bytes)}: send a smaller one")
-    return bytes(body)
+@dataclass(eq=False)
+class _Body:
+    """The part of a request's body that is kept; `timeout` is None when it has arrived."""
+
+    kept: bytearray = field(default_factory=bytearray)
+    timeout: asyncio.Timeout | None = None
+    displaced: bool = False
+
+
+class Uploads:
+    """Receives bodies of requests in bounded memory; no client waits for a slow one.
+
+    A client must keep up with `MIN_BYTES_PER_SECOND`. If all bodies together become larger than `max_total`,
+    the one that has been arriving for longest is refused.
+    """
+
+    def __init__(self, max_bytes: int = MAX_BYTES, max_total: int = MAX_TOTAL_BYTES) -> None:
+        self._max_bytes, self._max_total = max_bytes, max_total
+        self._bodies: list[_Body] = []
+
+    @asynccontextmanager
+    async def receive(self, chunks: AsyncIterable[bytes]) -> AsyncGenerator[bytes]:
+        """The whole body of a request; its memory counts until the context ends.
+
+        Refused if it is too long (413), arrives too slowly (408), or others need the memory (503).
+        """
+        body = _Body()
+        self._bodies.append(body)
+        try:
+            await self._fill(body, chunks)
+            yield bytes(body.kept)
+        finally:
+            self._bodies.remove(body)
+
+    async def _fill(self, body: _Body, chunks: AsyncIterable[bytes]) -> None:
+        begun, length = asyncio.get_running_loop().time(), 0
+        try:
+            async with asyncio.timeout(min(RECEIVING_SECONDS, GRACE_SECONDS)) as body.timeout:
+                async for chunk in chunks:
+                    length += len(chunk)
+                    seconds = min(RECEIVING_SECONDS, GRACE_SECONDS + length / MIN_BYTES_PER_SECOND)
+                    body.timeout.reschedule(begun + seconds)
+                    if length <= self._max_bytes:
+                        body.kept += chunk
+                        self._make_room()
+                    if body.displaced or length > _DRAINED_BYTES:
+                        break
+        except TimeoutError:
+            if not body.displaced:
+                raise Refused(408, "the photo arrives too slowly: send a smaller one") from None
+        finally:
+            body.timeout = None
+        if body.displaced:
+            raise Refused(503, "too many photos arrive at the same time: send it again")
+        if length > self._max_bytes:
+            raise Refused(413, f"the photo is larger than {megabytes(self._max_bytes)}: send a smaller one")
+
+    def _make_room(self) -> None:
+        while sum(len(body.kept) for body in self._bodies) > self._max_total:
+            oldest = next(body for body in self._bodies if body.timeout is not None and body.kept)
+            assert oldest.timeout is not None
+            oldest.displaced, oldest.kept = True, bytearray()
+            oldest.timeout.reschedule(asyncio.get_running_loop().time())
 
 
 def read_upload(data: bytes) -> UploadedPhoto:
@@ -102,6 +157,8 @@ def read_upload(data: bytes) -> UploadedPhoto:
     except TooManyPixels:
         most = f"{MAX_UPLOAD_PIXELS / 1e6:.0f} million"
         raise Refused(413, f"the photo has more than {most} pixels: send a smaller one") from None
+    except TooNarrow as error:
+        raise Refused(422, f"{error}: cut it first") from None
     except NoDecoder:
         raise Refused(415, "this server reads no HEIC and AVIF photos: send it as JPEG") from None
     except NotAPhoto:

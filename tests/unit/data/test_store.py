@@ -182,7 +182,9 @@ def test_damage_is_a_one_line_error_with_what_to_do(
 def test_a_newer_version_is_refused(folder: Path) -> None:
     manifest = folder / "header.json"
     manifest.write_text(json.dumps({"version": 99, "unheard": "of"}))
-    with pytest.raises(DataError, match="has version 99, this alexnet reads up to 1: upgrade"):
+    with pytest.raises(
+        DataError, match=r"header\.json has format version 99, this program reads 1: update alexnet"
+    ):
         Store.open(folder)
 
 

@@ -133,7 +133,7 @@ def test_a_run_that_was_trained_on_has_no_calibration(make_run) -> None:
     assert read_calibration(run) is None
 
 
-@pytest.mark.parametrize("text", ["{}", "[]", "no JSON", '{"format_version": 2}'])
+@pytest.mark.parametrize("text", ["{}", "[]", "no JSON", '{"format_version": 1}'])
 def test_other_contents_are_named(make_run, text: str) -> None:
     run = make_run("run")
     (run.path / "calibration.json").write_text(text)

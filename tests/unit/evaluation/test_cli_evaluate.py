@@ -252,7 +252,7 @@ def test_a_broken_record_of_earlier_evaluations_is_one_line(make_run, store, cap
     (run.path / "evaluation.json").write_text("[{")
     code, _, err = evaluate(capsys, store, run.path)
     assert code == 3
-    assert "evaluation.json is not JSON" in err
+    assert "evaluation.json has no valid evaluation (Expecting property name" in err
 
 
 def test_an_ensembles_folder_is_replaced_by_its_voting_members(make_run, store, tmp_path, capsys) -> None:

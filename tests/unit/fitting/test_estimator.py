@@ -29,8 +29,9 @@ def tiny_network() -> str:
     """The path of a file with an `alexnet-small` of few maps and random weights."""
     settings = ["model.architecture.widths=[8,8,8,8,8,8,8]", "data.input_size=32", "data.image_size=32"]
     config = override(recipes.get("alexnet-small"), settings)
+    resized = {"shape": "square", "resize": "crop", "resampling": "bicubic, antialiased"}
     preprocessing = Preprocessing(
-        config.data, torch.full((3,), 120.0), torch.full((3,), 60.0), torch.ones(3), torch.eye(3), {}
+        config.data, torch.full((3,), 120.0), torch.full((3,), 60.0), torch.ones(3), torch.eye(3), resized
     )
     torch.manual_seed(0)
     path = Path(mkdtemp()) / "tiny.safetensors"

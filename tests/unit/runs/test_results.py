@@ -142,7 +142,7 @@ def test_a_file_of_version_0_is_read(tmp_path: Path) -> None:
     [
         ({"images": 31}, "the classes have 30 images and 9 errors, but the split has 31 and 9"),
         ({"top1_errors": 8}, "the classes have 30 images and 9 errors, but the split has 30 and 8"),
-        ({"format_version": 3}, "format version 3, this program reads 2: update alexnet"),
+        ({"format_version": 3}, "has format version 3, this program reads 2: update alexnet"),
         (
             {"per_class": [asdict(each) | {"predicted": 20} for each in RESULT.per_class]},
             "40 images were predicted to be of some class, but the split has 30",

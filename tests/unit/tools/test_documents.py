@@ -21,7 +21,7 @@ def write_result(root: Path, recipe: str, top1_errors: int) -> None:
     config = {
         "recipe": recipe,
         "schedule": {"epochs": 91},
-        "data": {"image_size": 128},
+        "data": {"image_size": 128, "input_size": 112},
         "training": {"seed": 0},
     }
     files = {
@@ -30,7 +30,8 @@ def write_result(root: Path, recipe: str, top1_errors: int) -> None:
     }
     for name, values in files.items():
         (folder / name).write_text(json.dumps(values))
-    (folder / "metrics.jsonl").write_text('{"seconds": 60.0}\n{"seconds": 600.0}\n{"event": "end"}\n')
+    lines = [{"event": "train", "step": 1, "epoch": 0, "seconds": seconds} for seconds in (60.0, 600.0)]
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:

@@ -13,9 +13,9 @@ def log(results: Path, name: str, epochs: int) -> None:
         line
         for epoch in range(1, epochs + 1)
         for line in (
-            {"event": "train", "epoch": epoch - 1, "error": 1 / epoch - 0.01},
-            {"event": "train", "epoch": epoch - 1, "error": 1 / epoch + 0.01},
-            {"event": "validation", "epoch": epoch, "top1_error": 2 / epoch},
+            {"event": "train", "step": epoch, "epoch": epoch - 1, "error": 1 / epoch - 0.01},
+            {"event": "train", "step": epoch, "epoch": epoch - 1, "error": 1 / epoch + 0.01},
+            {"event": "validation", "step": epoch, "epoch": epoch, "top1_error": 2 / epoch},
         )
     ]
     (results / name).mkdir()

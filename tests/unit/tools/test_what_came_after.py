@@ -10,7 +10,7 @@ from evaluations import record
 from tools import recorded_runs
 from tools.what_came_after import DATA, NETWORKS, what_came_after
 
-CONFIG = {"data": {"image_size": 32}, "schedule": {"epochs": 10}, "training": {"seed": 0}}
+CONFIG = {"data": {"image_size": 32, "input_size": 32}, "schedule": {"epochs": 10}, "training": {"seed": 0}}
 
 
 def trained(
@@ -19,7 +19,8 @@ def trained(
     name = f"{data}-{recipe}"
     folder = record(results, name, {"ten": wrong}, multiply_adds=multiply_adds, device="a GPU")
     (folder / "config.json").write_text(json.dumps({"recipe": recipe, **CONFIG}))
-    lines = ({"event": "train", "error": 0.125}, {"event": "result", "seconds": seconds})
+    at = {"step": 1, "epoch": 1}
+    lines = ({"event": "train", **at, "error": 0.125}, {"event": "result", **at, "seconds": seconds})
     (folder / "metrics.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
 
 

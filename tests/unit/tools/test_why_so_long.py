@@ -49,7 +49,9 @@ def test_rows_that_were_not_run_are_absent(tmp_path: Path) -> None:
     for images in (9_469, 1_184):
         name = f"imagenette-{images}-images-alexnet-2012"
         record(tmp_path, name, {"center": range(500), "ten": range(450)})
-        lines = [{"event": "train", "error": 0.5}, {"event": "train", "error": 0.125}, {"event": "result"}]
+        at = {"step": 1, "epoch": 1}
+        lines = [{"event": "train", **at, "error": error} for error in (0.5, 0.125)]
+        lines.append({"event": "result", **at})
         (tmp_path / name / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     record(tmp_path, "tiny-imagenet-20-classes-alexnet-2012", {"center": range(9), "ten": range(8)})
     first, second = why_so_long.by_images(tmp_path).rows

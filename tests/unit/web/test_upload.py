@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import io
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterable, AsyncIterator, Callable
 
 import numpy as np
 import odd_uploads
@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from alexnet.web import upload
-from alexnet.web.upload import Refused, read_upload, receive
+from alexnet.web.upload import Refused, Uploads, read_upload
 
 
 @pytest.mark.parametrize(
@@ -77,21 +77,26 @@ async def _chunks(sizes: list[int], counted: list[int]) -> AsyncIterator[bytes]:
         yield bytes(size)
 
 
+async def receive(chunks: AsyncIterable[bytes], uploads: Uploads | None = None) -> bytes:
+    async with (uploads or Uploads(max_bytes=10)).receive(chunks) as body:
+        return body
+
+
 def test_a_body_up_to_the_limit_is_accepted() -> None:
-    assert asyncio.run(receive(_chunks([5, 0, 5], []), max_bytes=10)) == bytes(10)
-    assert asyncio.run(receive(_chunks([], []), max_bytes=10)) == b""
+    assert asyncio.run(receive(_chunks([5, 0, 5], []))) == bytes(10)
+    assert asyncio.run(receive(_chunks([], []))) == b""
 
 
 def test_an_oversized_body_is_drained_so_that_the_client_sees_the_reason(monkeypatch) -> None:
     counted: list[int] = []
     with pytest.raises(Refused, match="larger than") as refused:
-        asyncio.run(receive(_chunks([8] * 5, counted), max_bytes=10))
+        asyncio.run(receive(_chunks([8] * 5, counted)))
     assert refused.value.status == 413
     assert len(counted) == 5
     monkeypatch.setattr(upload, "_DRAINED_BYTES", 20)
     counted.clear()
     with pytest.raises(Refused):
-        asyncio.run(receive(_chunks([8] * 1000, counted), max_bytes=10))
+        asyncio.run(receive(_chunks([8] * 1000, counted)))
     assert len(counted) == 3  # draining is limited too
 
 
@@ -104,3 +109,46 @@ def test_a_stalled_upload_times_out(monkeypatch) -> None:
     with pytest.raises(Refused) as refused:
         asyncio.run(receive(stalled()))
     assert refused.value.status == 408
+
+
+def test_a_slow_upload_is_refused_before_the_time_for_a_whole_photo(monkeypatch) -> None:
+    async def slow() -> AsyncIterator[bytes]:
+        for _ in range(10**6):
+            await asyncio.sleep(0.01)
+            yield b"x"
+
+    monkeypatch.setattr(upload, "GRACE_SECONDS", 0.05)
+    with pytest.raises(Refused, match="too slowly") as refused:
+        asyncio.run(receive(slow(), Uploads()))
+    assert refused.value.status == 408
+
+
+def test_a_body_that_waits_gives_way_to_those_that_arrive() -> None:
+    async def waiting() -> AsyncIterator[bytes]:
+        yield bytes(6)
+        await asyncio.Event().wait()
+
+    async def both() -> tuple[Refused, bytes]:
+        uploads = Uploads(max_bytes=10, max_total=10)
+        first = asyncio.create_task(receive(waiting(), uploads))
+        await asyncio.sleep(0)
+        second = await receive(_chunks([5, 5], []), uploads)
+        with pytest.raises(Refused) as refused:
+            await first
+        return refused.value, second
+
+    refused, second = asyncio.run(both())
+    assert refused.status == 503
+    assert second == bytes(10)
+
+
+def test_a_body_that_is_being_decoded_keeps_its_memory() -> None:
+    async def both() -> None:
+        uploads = Uploads(max_bytes=10, max_total=10)
+        async with uploads.receive(_chunks([8], [])) as first:
+            with pytest.raises(Refused) as refused:
+                await receive(_chunks([8], []), uploads)
+            assert (refused.value.status, first) == (503, bytes(8))
+        assert await receive(_chunks([8], []), uploads) == bytes(8)
+
+    asyncio.run(both())

@@ -5,7 +5,6 @@ A file belongs to the split that its name or its folder names. Its photos are fo
 
 from __future__ import annotations
 
-import json
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -26,6 +25,7 @@ from alexnet.data.sources.photo_files import OpenedSource
 from alexnet.data.sources.split_names import split_of_path
 from alexnet.data.sources.tree import Tree
 from alexnet.errors import DataError
+from alexnet.json_reader import parse_json
 from alexnet.text import counted
 
 _FORM = "COCO boxes"
@@ -147,7 +147,7 @@ def _annotation_files(tree: Tree) -> dict[int, Mapping[str, Any]]:
         if not all(f'"{key}"'.encode() in data for key in (*_KEYS, "bbox")):
             continue
         try:
-            content = json.loads(data)
+            content = parse_json(data)
         except ValueError as error:
             where = f"{tree.path}: {listing.path(file)}"
             raise DataError(f"{where} is not complete JSON ({error}): download it again") from error

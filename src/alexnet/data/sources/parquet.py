@@ -40,7 +40,7 @@ from alexnet.data.sources.table_labels import (
     read_labels,
     without_unused,
 )
-from alexnet.data.sources.tree import FolderTree, Int64s, PackedNames, Tree
+from alexnet.data.sources.tree import FolderTree, Int64s, PackedNames, Tree, read_file
 from alexnet.errors import DataError
 from alexnet.text import counted, first_few
 
@@ -197,10 +197,10 @@ class ParquetSplit:
         file, column = self._files[int(self._groups[group, 0])]
         try:
             image, path = unwrap(self._images(file, column, group)[row].as_py())
+            if image is None:
+                image = _beside(file.path, path)
         except ValueError as error:
             raise UnreadableImage(str(error)) from error
-        if image is None:
-            image = _beside(file.path, path)
         return Example(image, int(self.labels[index]), self.key(index))
 
     def _images(self, file: TableFile, column: str, group: int) -> Any:
@@ -415,7 +415,7 @@ def _beside(table: Path, path: str) -> bytes:
     photo = (table.parent / path).resolve() if path else None
     if photo is None or not photo.is_relative_to(table.parent.resolve()) or not photo.is_file():
         raise UnreadableImage(f"no photo in the table{f', only its path {path}' if path else ''}")
-    return photo.read_bytes()
+    return read_file(photo)
 
 
 def _columns(tables: Sequence[_Table]) -> str:

@@ -6,11 +6,10 @@ Which columns hold photos and labels is found by choice, else by type and name, 
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -19,8 +18,11 @@ import pyarrow.parquet as pq
 from alexnet.data.decode import is_photo
 from alexnet.data.sources.base import SourceOptions
 from alexnet.errors import DataError
+from alexnet.json_reader import as_object, parse_json
 
 _PARQUET_SUFFIXES = (".parquet", ".pq")
+_MAX_CLASSES = 100_000
+"""Of which the metadata of a table may have names."""
 _ARROW_SUFFIXES = (".arrow", ".feather", ".ipc")
 TABLE_SUFFIXES = _PARQUET_SUFFIXES + _ARROW_SUFFIXES
 _ARROW_MAGIC = b"ARROW1"
@@ -211,7 +213,7 @@ def find_columns(file: TableFile, options: SourceOptions, known: Columns | None)
         photo=photo,
         path_field=next((name for name in _PATH_FIELDS if direct and name in fields), ""),
         label=label,
-        class_names=_class_names(features.get(label)) if label else (),
+        class_names=_class_names(file, features.get(label)) if label else (),
         split=split if split != label else "",
         guessed=guessed,
     )
@@ -230,8 +232,8 @@ def holds_photos(kind: Any) -> bool:
 def _features(schema: Any) -> Mapping[str, Any]:
     """Hugging Face's description of each column, from the metadata; empty for other tables."""
     try:
-        metadata = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
-        return metadata["info"]["features"] or {}
+        metadata = parse_json((schema.metadata or {}).get(b"huggingface", b"{}"))
+        return as_object(metadata["info"]["features"] or {})
     except (ValueError, KeyError, TypeError):
         return {}
 
@@ -247,9 +249,15 @@ def _inner(feature: Any) -> Mapping[str, Any]:
             return feature if isinstance(feature, dict) else {}
 
 
-def _class_names(feature: Any) -> tuple[str, ...]:
-    """The names in label order; a name that occurs again gets its number, as it is another class."""
+def _class_names(file: TableFile, feature: Any) -> tuple[str, ...]:
+    """The names in label order; a name that occurs again gets its number, as it is another class.
+
+    DataError for more than `_MAX_CLASSES`.
+    """
     names = _inner(feature).get("names")
+    if isinstance(names, list) and len(cast(list[Any], names)) > _MAX_CLASSES:
+        count = len(cast(list[Any], names))
+        raise DataError(f"{file.path}: {count:,} names of classes, more than {_MAX_CLASSES:,}")
     found: dict[str, None] = {}
     for name in map(str, names if isinstance(names, list) else ()):
         again = (f"{name} ({number})" for number in itertools.count(2))

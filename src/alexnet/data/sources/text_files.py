@@ -8,7 +8,6 @@ from __future__ import annotations
 import codecs
 import csv
 import io
-import json
 import math
 import re
 import struct
@@ -28,6 +27,7 @@ from alexnet.data.sources.photo_files import Survey, is_clutter
 from alexnet.data.sources.split_names import split_of
 from alexnet.data.sources.tree import join
 from alexnet.errors import CommandError, DataError
+from alexnet.json_reader import parse_json
 
 _MAX_FILES = 64
 """More text files in a folder are not lists of photos, but one for each photo (such as YOLO's boxes)."""
@@ -284,7 +284,7 @@ def _rest(text: str) -> list[str]:
 def _from_json(text: str) -> Iterator[WayToCut]:
     """Records; images, annotations and categories (COCO, iNaturalist); names by class or classes by name."""
     try:
-        document: Any = json.loads(text)
+        document: Any = parse_json(text)
     except ValueError:
         document = _json_lines(text)
     if isinstance(document, Mapping) and {"images", "annotations"} <= document.keys():
@@ -304,7 +304,7 @@ def _from_json(text: str) -> Iterator[WayToCut]:
 
 def _json_lines(text: str) -> list[Any]:
     try:
-        return [json.loads(line) for line in text.splitlines() if line.strip()]
+        return [parse_json(line) for line in text.splitlines() if line.strip()]
     except ValueError:
         return []
 

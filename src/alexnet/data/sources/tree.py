@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import os
 import posixpath
+import stat
 import tarfile
 import weakref
 from abc import ABC, abstractmethod
 from array import array
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
@@ -23,6 +25,10 @@ import numpy.typing as npt
 from alexnet.errors import DataError
 
 Int64s = npt.NDArray[np.int64]
+MAX_FILE_BYTES = 2**30
+"""Of a photo or a text in a folder."""
+_MAX_PATHS = 20
+"""By which links may lead to a folder."""
 
 _COMPRESSED = {
     b"\x1f\x8b": "gzip -d",
@@ -216,16 +222,24 @@ class Tree(ABC):
             raise DataError(f"{self.path}: {self.listing.path(file)} is not UTF-8 text") from None
 
 
+def read_file(path: Path) -> bytes:
+    """The bytes of a file, or of a pipe; DataError if it cannot be read or has more than `MAX_FILE_BYTES`."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_FILE_BYTES + 1)
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror}") from error
+    if len(data) > MAX_FILE_BYTES:
+        raise DataError(f"cannot read {path}: more than {MAX_FILE_BYTES:,} bytes")
+    return data
+
+
 class FolderTree(Tree):
     """A folder on disk."""
 
     def read(self, file: int) -> bytes:
         """The bytes of one file."""
-        path = self.path / self.listing.path(file)
-        try:
-            return path.read_bytes()
-        except OSError as error:
-            raise DataError(f"cannot read {path}: {error.strerror}") from error
+        return read_file(self.path / self.listing.path(file))
 
     def size(self, file: int) -> int:
         """The number of bytes of one file."""
@@ -288,21 +302,38 @@ def _stamp(path: Path) -> str:
 
 
 def open_folder(path: Path) -> FolderTree:
-    """Lists a folder and everything below it. Links are followed, cycles of links are not."""
+    """Lists a folder and everything below it. Links are followed, cycles of links are not.
+
+    Pipes and devices are left out: they may have no end. DataError if a folder cannot be listed, or if very
+    many paths lead to it, as where folders have links to each other.
+    """
     builder = ListingBuilder()
     pending = [(path, "", frozenset[str]())]
+    visits = Counter[str]()
     while pending:
         place, folder, above = pending.pop()
         builder.folder(folder)
         real = os.path.realpath(place)
         if real in above:
             continue
+        visits[real] += 1
+        if visits[real] > _MAX_PATHS:
+            raise DataError(f"{path}: links lead to {real} by more than {_MAX_PATHS} paths: remove some")
         for entry in _entries(place):
-            if entry.is_dir():
+            kind = _kind(entry)
+            if stat.S_ISDIR(kind):
                 pending.append((Path(entry.path), join(folder, entry.name), above | {real}))
-            else:
+            elif stat.S_ISREG(kind) or stat.S_ISLNK(kind):
                 builder.file(folder, entry.name)
     return FolderTree(path, builder.build()[0])
+
+
+def _kind(entry: os.DirEntry[str]) -> int:
+    """The mode of what an entry leads to; that of a link if it leads nowhere, or in a circle."""
+    try:
+        return entry.stat().st_mode
+    except OSError:
+        return stat.S_IFLNK
 
 
 def open_tar(path: Path) -> TarTree:

@@ -24,12 +24,15 @@ from alexnet.data.sources.photo_files import OpenedSource
 from alexnet.data.sources.split_names import split_of_path
 from alexnet.data.sources.tree import Tree
 from alexnet.errors import DataError
+from alexnet.text import first_few
 
 _FORM = "YOLO boxes"
 _CLASS_FILES = ("classes.txt", "obj.names", "_darknet.labels", "classes.names", "labels.names")
 _YAML = (".yaml", ".yml")
 _MARGIN = 0.5
 """Farther outside 0..1 than this, numbers are no fractions."""
+_MAX_DIGITS = 5
+"""Of the number of a class."""
 _TRIED = 20
 
 
@@ -88,7 +91,8 @@ def parse_names(text: str) -> list[str]:
     if entries and all(re.match(r"\d+\s*:", entry) for entry in entries):
         numbered = {int(entry.partition(":")[0]): entry.partition(":")[2] for entry in entries}
         if sorted(numbered) != list(range(len(numbered))):
-            raise ValueError(f"classes are numbered {', '.join(map(str, sorted(numbered)))}, not from 0")
+            numbers = first_few(list(map(str, sorted(numbered))), 10)
+            raise ValueError(f"classes are numbered {numbers}, not from 0")
         entries = [numbered[number] for number in range(len(numbered))]
     return [_unquoted(entry) for entry in entries if entry]
 
@@ -180,6 +184,10 @@ def _objects(tree: Tree, file: int, names: Sequence[str]) -> list[tuple[str, tup
         try:
             label, *numbers = line.split()
             values = [float(each) for each in numbers]
+            if len(label) > _MAX_DIGITS:
+                raise DataError(
+                    f"{where}: {label[:40]!r} is no number of a class: it has {len(label)} digits"
+                )
             if names and int(label) >= len(names):
                 raise DataError(f"{where}: class {label}, but there are names for {len(names)}")
             corners = _corners(values)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from matplotlib.figure import Figure
 
 from alexnet.data.decode import Pixels
-from alexnet.report.plots.style import show
+from alexnet.report.plots.style import put_title, show
 
 MAPS_SHOWN = 12
 _COLORMAP = "viridis"
@@ -45,7 +45,7 @@ def draw_activations(
             axes = figure.add_subplot(grid[row, 2:])
             axes.imshow(_field(values.ravel()), interpolation="nearest", aspect="auto", **scale)
             axes.set_axis_off()
-    figure.suptitle(about, fontsize=11, wrap=True)
+    put_title(figure, about)
     figure.supxlabel("Dark: the layer's smallest activation; bright: its largest", fontsize=9)
     return figure
 

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from alexnet.data.decode import luma
-from alexnet.report.plots.style import COLORS, DOTS_PER_INCH, PHOTOS_PER_ROW
+from alexnet.report.plots.style import COLORS, DOTS_PER_INCH, PHOTOS_PER_ROW, put_title
 
 SMALLEST_PIXELS = 600
 """Smallest width of a single photo, so that its captions can be read."""
@@ -75,7 +75,7 @@ def draw_box_photos(
         _draw(axes, photo, drawn)
         axes.set_title(name, fontsize=8)
     figure.supxlabel(note, fontsize=8)
-    figure.suptitle(title, fontsize=11, wrap=True)
+    put_title(figure, title)
     figure.draw_without_rendering()  # computes the layout: labels are placed in pixels
     for axes, drawn in zip(grid.flat, boxes, strict=False):
         _label(axes, drawn, size=6.5)

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
 
-from alexnet.report.plots.style import COLORS
+from alexnet.report.plots.style import COLORS, put_title
 
 
 class ReliabilityPanel(NamedTuple):
@@ -36,7 +36,7 @@ def draw_reliability(panels: Sequence[ReliabilityPanel], title: str = "") -> Fig
         _draw_images(below, panel)
     grid[0, 0].set_ylabel("accuracy", fontsize=9)
     grid[1, 0].set_ylabel("share of images", fontsize=9)
-    figure.suptitle(title, fontsize=11, wrap=True)
+    put_title(figure, title)
     return figure
 
 

@@ -14,7 +14,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from alexnet.experiments.claim_results import ComparisonResult
 from alexnet.report.plots.curves import rise_from_zero
-from alexnet.report.plots.style import COLORS
+from alexnet.report.plots.style import COLORS, put_title
 
 _VERDICTS = {"held": COLORS[2], "failed": COLORS[1], "still learning": COLORS[4], "untested": "#666666"}
 _STYLES = ("-", "--", "-.", ":")
@@ -46,7 +46,7 @@ def draw_claim(
     _draw_curves(figure.add_subplot(grid[:, 0]), curves, error)
     for place, comparison in enumerate(comparisons):
         _draw_row(figure.add_subplot(grid[place, 1]), comparison)
-    figure.suptitle(title, fontsize=12, wrap=True)
+    put_title(figure, title, points=12)
     return figure
 
 

@@ -14,7 +14,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
 from alexnet.data.decode import Pixels
-from alexnet.report.plots.style import COLORS, short, show
+from alexnet.report.plots.style import COLORS, put_title, short, show
 
 PHOTOS_PER_PAIR = 4
 CLASSES_WITH_COUNTS = 30
@@ -49,7 +49,7 @@ def draw_confusions(
     for row, few in enumerate(examples):
         for column, picture in enumerate(few, start=1):
             show(figure.add_subplot(grid[row, column]), picture)
-    figure.suptitle(title, fontsize=11, wrap=True)
+    put_title(figure, title)
     return figure
 
 
@@ -103,5 +103,5 @@ def draw_confusion_matrix(counts: npt.NDArray[np.integer], names: Sequence[str],
     axes.tick_params(length=0)
     axes.set_xlabel("predicted class", fontsize=9)
     axes.set_ylabel("true class; color: share of its images", fontsize=9)
-    figure.suptitle(title, fontsize=11, wrap=True)
+    put_title(figure, title)
     return figure

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from alexnet.data.decode import Pixels
-from alexnet.report.plots.style import COLORS, short, show
+from alexnet.report.plots.style import COLORS, put_title, short, show
 
 _STYLES = ("-", "--", "-.", ":", (0, (5, 1)))
 _VIEWS_PER_ROW = 5
@@ -60,7 +60,7 @@ def draw_crops(
         which = f"{places[crop.y, crop.x] + 1}{', mirrored' if crop.mirrored else ''}"
         label = f"{which}\n{short(crop.name, 16)} {crop.probability:.2f}"
         show(axes, view[:, ::-1] if crop.mirrored else view, label)
-    figure.suptitle(title, fontsize=11, wrap=True)
+    put_title(figure, title)
     return figure
 
 

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from alexnet.report.plots.style import COLORS
+from alexnet.report.plots.style import COLORS, put_title
 from alexnet.tasks.config import TASKS, LoggedErrors
 
 Records = Sequence[Mapping[str, Any]]
@@ -56,7 +56,7 @@ def draw_curves(
             right.legend(frameon=False)
     if many:
         figure.legend(*_names([*panels[:, 1]], runs), loc="outside right upper", frameon=False, fontsize=8.5)
-    figure.suptitle(title, fontsize=11, wrap=True)
+    put_title(figure, title)
     return figure
 
 

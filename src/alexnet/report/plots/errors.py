@@ -9,8 +9,8 @@ from typing import Any
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from alexnet.report.plots.style import COLORS
-from alexnet.text import percentage
+from alexnet.report.plots.style import COLORS, put_title
+from alexnet.text import percentage, printable
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def draw_errors(bars: Sequence[Bar], error: str = "top-1 error", title: str = ""
             axes.errorbar(bar.error, place, xerr=reach, color="black", capsize=4, linewidth=1.2)
             end = max(end, high)
         axes.annotate(_number(bar), (end, place), (6, 0), textcoords="offset points", va="center", fontsize=9)
-    axes.set_yticks(range(len(bars)), [bar.name for bar in bars], fontsize=9.5)
+    axes.set_yticks(range(len(bars)), [printable(bar.name) for bar in bars], fontsize=9.5)
     axes.invert_yaxis()
     axes.tick_params(axis="y", length=0)
     axes.set_xlim(
@@ -63,7 +63,7 @@ def draw_errors(bars: Sequence[Bar], error: str = "top-1 error", title: str = ""
         )
     figure.supxlabel(note, fontsize=9)
     axes.spines[["top", "right", "left"]].set_visible(False)
-    figure.suptitle(title, fontsize=11, wrap=True)
+    put_title(figure, title)
     return figure
 
 

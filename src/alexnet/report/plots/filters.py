@@ -6,6 +6,8 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
 
+from alexnet.report.plots.style import put_title
+
 KERNELS_PER_ROW = 16
 _GAP_PIXELS = 1
 
@@ -30,7 +32,7 @@ def draw_filters(
         where = f"Tower {tower + 1}: " if towers > 1 else ""
         axes.set_title(f"{where}{len(part)} kernels of {layer}, {size}", fontsize=10, loc="left")
     if title:
-        figure.suptitle(title, fontsize=11, wrap=True)
+        put_title(figure, title)
     return figure
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from alexnet.report.plots.style import COLORS
+from alexnet.report.plots.style import COLORS, escaped
 
 
 def draw_lr_range(
@@ -33,5 +33,5 @@ def draw_lr_range(
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False, loc="upper left", fontsize=9)
-    axes.set_title(title, loc="left", fontsize=11, wrap=True)
+    axes.set_title(escaped(title), loc="left", fontsize=11, wrap=True, parse_math=True)
     return figure

@@ -9,7 +9,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from alexnet.data.decode import Pixels
-from alexnet.report.plots.style import COLORS, short, show
+from alexnet.report.plots.style import COLORS, put_title, short, show
 
 _CELL_INCHES, _NAME_INCHES = 1.45, 0.4
 _NAME_CHARACTERS = 17
@@ -51,7 +51,7 @@ def draw_neighbors(
             axes.text(0.5, -0.04, far, transform=axes.transAxes, ha="center", va="top", fontsize=8)
             if true_names:
                 _frame(axes, name == true_names[row])
-    figure.suptitle(title or "Nearest images", fontsize=11, wrap=True)
+    put_title(figure, title or "Nearest images")
     frames = "; blue frame: same class, dashed orange frame: another class" if true_names else ""
     figure.supxlabel(f"Left: the photo; right: its nearest images with their distances{frames}", fontsize=9)
     return figure

@@ -10,10 +10,12 @@ from pathlib import Path
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from PIL import Image
 
 from alexnet.errors import WorkError
 from alexnet.report.plots.style import DOTS_PER_INCH
+from alexnet.text import printable
 
 KEPT_SUFFIXES = (".png", ".svg")
 """File formats of saved figures, for pages and for slides."""
@@ -42,6 +44,7 @@ def save(figure: Figure, path: Path) -> Path:
 
     WorkError if it cannot be written.
     """
+    _make_printable(figure)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path, dpi=DOTS_PER_INCH)
@@ -56,6 +59,7 @@ def embedded(figure: Figure) -> tuple[str, int, int]:
     The background is transparent; black and white are swapped if the reader prefers a dark page. The same
     figure always gives the same text.
     """
+    _make_printable(figure)
     text = re.sub(r"<metadata>.*?</metadata>\s*", "", _svg(figure), flags=re.DOTALL)
     text = re.sub(r"data:image/png;base64,([A-Za-z0-9+/=\s]+)", _smaller, text[text.index("<svg") :])
     text = text.replace("'DejaVu Sans'", _FONTS)
@@ -63,6 +67,13 @@ def embedded(figure: Figure) -> tuple[str, int, int]:
     source = "data:image/svg+xml;base64," + base64.b64encode(text.encode("utf-8", "replace")).decode()
     width, height = (round(inches * PIXELS_PER_INCH) for inches in figure.get_size_inches())
     return source, width, height
+
+
+def _make_printable(figure: Figure) -> None:
+    """Escapes what no font has, in all texts: control characters, and bytes of names that are not UTF-8."""
+    for text in figure.findobj(Text):
+        assert isinstance(text, Text)
+        text.set_text("\n".join(map(printable, text.get_text().split("\n"))))
 
 
 def _svg(figure: Figure) -> str:

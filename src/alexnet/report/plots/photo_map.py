@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
 
-from alexnet.report.plots.style import COLORS, short
+from alexnet.report.plots.style import COLORS, put_title, short
 
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
 MOST_NAMED = 40
@@ -51,7 +51,7 @@ def draw_map(
     axes.set(xticks=[], yticks=[])
     axes.spines[:].set_visible(False)
     axes.set_xlabel(f"{how}; each point is an image, color and marker show its true class", fontsize=9.5)
-    figure.suptitle(title, fontsize=11, wrap=True)
+    put_title(figure, title)
     return figure
 
 

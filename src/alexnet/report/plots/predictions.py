@@ -11,7 +11,7 @@ import numpy.typing as npt
 from matplotlib.figure import Figure
 
 from alexnet.data.decode import Pixels
-from alexnet.report.plots.style import COLORS, PHOTOS_PER_ROW, short, show
+from alexnet.report.plots.style import COLORS, PHOTOS_PER_ROW, put_title, short, show
 
 MISTAKES_SHOWN = 200
 """Largest number of mistakes that are drawn; of more, an even selection."""
@@ -46,7 +46,7 @@ def draw_predictions(
         show(photo, image, verdict(true_name, [name for name, _ in best]))
         photo.set_anchor("S")  # photos of any shape are placed just above their names
         _draw_bars(grid[row + 1, column], true_name, best)
-    figure.suptitle(title, fontsize=11, wrap=True)
+    put_title(figure, title)
     figure.supxlabel("Above the bars: the true class; orange: its predicted probability", fontsize=9)
     return figure
 
@@ -115,7 +115,7 @@ def draw_mistakes(
         pair = f"{true_names[number]}\N{RIGHTWARDS ARROW}{predicted_names[number]}"
         axes.set_title(pair, y=-0.07, va="top", fontsize=7.5)
     if title:
-        figure.suptitle(title, fontsize=11, wrap=True)
+        put_title(figure, title)
     some = f"{len(shown)} of " if len(shown) < len(images) else ""
     figure.supxlabel(
         f"{some}{len(images):,} misclassified: true class \N{RIGHTWARDS ARROW} predicted class", fontsize=8

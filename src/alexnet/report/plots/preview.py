@@ -8,7 +8,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from alexnet.data.decode import Pixels
-from alexnet.report.plots.style import short, show
+from alexnet.report.plots.style import put_title, short, show
 
 _INCHES = 1.15
 """Side of a picture."""
@@ -39,5 +39,5 @@ def draw_preview(
         for axes_row, pictures, name in zip(grid, rows, names, strict=True):
             for axes, picture in zip(axes_row, pictures, strict=True):
                 show(axes, picture, short(name, 14) if part is parts[0] else " ")
-    figure.suptitle(title, fontsize=11, wrap=True)
+    put_title(figure, title)
     return figure

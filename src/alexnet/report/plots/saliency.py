@@ -11,7 +11,7 @@ import numpy.typing as npt
 from matplotlib.figure import Figure
 
 from alexnet.data.decode import Pixels
-from alexnet.report.plots.style import short, show
+from alexnet.report.plots.style import put_title, short, show
 
 _HEAT, _DROP = "magma", "PuOr"
 _ROW_INCHES = 2.3
@@ -60,7 +60,7 @@ def draw_saliency(rows: Sequence[SaliencyRow], title: str = "", how: str = "") -
     titles = ("input", "Grad-CAM", "occlusion")
     for axes, name in zip(grid[0], titles[:columns], strict=True):
         axes.set_title(f"{name}\n{axes.get_title()}", fontsize=9, fontweight="bold")
-    figure.suptitle(title, fontsize=11, wrap=True)
+    put_title(figure, title)
     figure.supxlabel(how, fontsize=9)
     return figure
 

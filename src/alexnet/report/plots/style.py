@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from matplotlib.figure import Figure
+
 from alexnet.data.decode import Pixels
+from alexnet.text import printable
 
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 """Okabe and Ito's colors, which color-blind readers can tell apart; black last, where a figure needs many."""
@@ -16,9 +19,22 @@ PHOTOS_PER_ROW = 4
 """Of figures that show many."""
 
 
+def put_title(figure: Figure, title: str, points: int = 11) -> None:
+    """Writes the title above the figure, in several lines if it is long."""
+    figure.suptitle(escaped(title), fontsize=points, wrap=True, parse_math=True)
+
+
+def escaped(text: str) -> str:
+    """A text to be wrapped, in which a dollar sign is literal.
+
+    Matplotlib measures lines of wrapped text as mathematics even where `text.parse_math` is off.
+    """
+    return text.replace("$", r"\$")
+
+
 def short(name: str, characters: int = 26) -> str:
-    """The first of several synonyms, cut to fit."""
-    first = name.split(",")[0]
+    """The first of several synonyms, printable and cut to fit."""
+    first = printable(name.split(",")[0])
     return first if len(first) <= characters else first[: characters - 1] + "…"
 
 

@@ -47,12 +47,18 @@ def drawn(make: Callable[[], Drawn], what: str, keep: Keep, caption: str = "", o
     """The picture, or a sentence that explains why there is none; `of` is the only run that it shows."""
     try:
         figure, alt_text = make()
+        picture = embedded(figure)
     except AlexNetError as error:
         return Missing(f"No {what}: {error}.")
+    except _NOT_DRAWN as error:  # one figure that fails costs no other
+        reason = str(error).partition("\n")[0][:200]
+        return Missing(f"No {what}: it could not be drawn ({type(error).__name__}: {reason}).")
     keep(re.sub(r"[^\w.]+", "-", f"{of} {what}").strip("-."), figure)
-    return Picture(
-        *embedded(figure), alt=alt_text, label=", ".join(filter(None, (of, what))), caption=caption
-    )
+    return Picture(*picture, alt=alt_text, label=", ".join(filter(None, (of, what))), caption=caption)
+
+
+_NOT_DRAWN = (ValueError, TypeError, LookupError, ArithmeticError, AttributeError, RuntimeError, MemoryError)
+"""What numpy, scikit-learn and matplotlib raise for values that they cannot show."""
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,9 @@ import tiny
 from matplotlib.figure import Figure
 from torch import nn
 
+from alexnet import recipes
 from alexnet.cli.main import main
+from alexnet.config import RunConfig, override
 from alexnet.data.store import Store
 from alexnet.errors import CommandError
 from alexnet.report.build import build_report
@@ -97,11 +99,19 @@ def test_errors_are_listed_below_the_published_ones(run) -> None:
     assert names[-1] in alt_text
 
 
+def config_of(loss: str) -> RunConfig:
+    """The configuration of a tiny model that is trained by this loss."""
+    recipes_of_boxes = {"boxes": "overfeat-fast-localization", "objects": "overfeat-fast-detection"}
+    if loss not in recipes_of_boxes:
+        return tiny.config()
+    name = recipes_of_boxes[loss]
+    return override(recipes.get(name), tiny.box_settings(name))
+
+
 @pytest.mark.parametrize("loss", ["boxes", "objects"])
 def test_models_of_boxes_have_no_bars_next_to_errors_of_classes(run, tmp_path, loss) -> None:
     placing = RunDir(shutil.copytree(run, tmp_path / "placing"))
-    config = placing.config()
-    placing.write_config(replace(config, training=replace(config.training, loss=loss)))
+    placing.write_config(config_of(loss))
     kept: dict[str, Figure] = {}
     page = build_report([run, placing.path], detailed=0, keep=kept.__setitem__)
     ours = [bar for bar in kept["bars-of-errors"].axes[0].patches if not bar.get_hatch()]
@@ -135,8 +145,7 @@ def test_curves_name_the_error_that_a_run_logs(run, tmp_path) -> None:
     for loss in ("cross-entropy", "objects"):
         folder = RunDir(shutil.copytree(run, tmp_path / loss))
         folder.metrics_file.write_text(json.dumps(line) + "\n")
-        config = folder.config()
-        folder.write_config(replace(config, training=replace(config.training, loss=loss)))
+        folder.write_config(config_of(loss))
     figure, alt_text = evaluation.curves([tmp_path / "cross-entropy", tmp_path / "objects"])
     labels = [axes.get_ylabel() for axes in figure.axes[1::2]]
     assert labels == ["top-1 error, one view", "1 - mean average precision, whole photos"]
