@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from alexnet.cli.output import write_document, write_lines
 from alexnet.errors import DataError
 
 
@@ -31,10 +30,9 @@ def command(
 
     found = [verify(path) for path in paths]
     if as_json:
-        sys.stdout.write(json.dumps([each.to_dict() for each in found], indent=2) + "\n")
+        write_document([each.to_dict() for each in found])
     else:
-        sys.stdout.writelines(f"{line}\n" for each in found for line in each.describe())
-    sys.stdout.flush()
+        write_lines(*(line for each in found for line in each.describe()))
     damaged = [problem.file for each in found for problem in each.problems]
     if damaged:
         more = f" and {len(damaged) - 1:,} more" if len(damaged) > 1 else ""

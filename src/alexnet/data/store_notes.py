@@ -66,7 +66,8 @@ def read_note(path: Path) -> ShardNote:
 
 
 def _note(values: Mapping[str, Any]) -> ShardNote:
-    return ShardNote(**{**values, "photos": [PhotoNote(*photo) for photo in values["photos"]]})
+    made: dict[str, Any] = {**values, "photos": [PhotoNote(*photo) for photo in values["photos"]]}
+    return ShardNote(**made)
 
 
 def read_all(store: Path) -> Notes:
