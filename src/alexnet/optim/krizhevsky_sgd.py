@@ -8,7 +8,8 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-_fused: Any = torch.ops.aten._fused_sgd_
+_fused: Any = getattr(torch.ops.aten, "_fused_sgd_", None)
+"""torch's kernel of `torch.optim.SGD(fused=True)`. It is private, so a version of torch may lack it."""
 
 
 class KrizhevskySGD(torch.optim.Optimizer):
@@ -51,8 +52,9 @@ class KrizhevskySGD(torch.optim.Optimizer):
             weights = [weight for weight in ready if weight.device == device]
             gradients = [cast(Tensor, weight.grad) for weight in weights]
             velocities = [self._velocity(weight) for weight in weights]
-            one_pass = all(weight.dtype == torch.float32 for weight in weights)
-            update = _in_one_pass if one_pass else _in_four_passes
+            single = all(weight.dtype == torch.float32 for weight in weights)
+            one_pass = _fused is not None and single and device.type in ("cpu", "cuda")
+            update = _in_one_pass if one_pass else _in_separate_passes
             update(weights, gradients, velocities, group["lr"], group["momentum"], group["weight_decay"])
 
     def _velocity(self, weight: Tensor) -> Tensor:
@@ -62,7 +64,7 @@ class KrizhevskySGD(torch.optim.Optimizer):
         return state["velocity"]
 
 
-def _in_four_passes(
+def _in_separate_passes(
     weights: list[Tensor],
     gradients: list[Tensor],
     velocities: list[Tensor],
@@ -70,9 +72,13 @@ def _in_four_passes(
     momentum: float,
     weight_decay: float,
 ) -> None:
+    """Rounds in the order of torch's fused kernel, so that both give the same float32 numbers on a CPU.
+
+    Only the elements after the last whole vector of 16 may differ from the kernel's, by one rounding.
+    """
     for weight, gradient, velocity in zip(weights, gradients, velocities, strict=True):
-        velocity.mul_(momentum).sub_(weight, alpha=weight_decay * learning_rate)
-        velocity.sub_(gradient, alpha=learning_rate)
+        gradient.div_(-1.0 / learning_rate).add_(weight, alpha=-weight_decay * learning_rate)
+        velocity.mul_(momentum).add_(gradient)
         weight.add_(velocity)
 
 

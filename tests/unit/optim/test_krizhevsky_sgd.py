@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import copy
+import importlib.util
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -122,3 +124,28 @@ def test_weights_without_gradient_rest() -> None:
     weight = torch.nn.Parameter(torch.ones(3))
     KrizhevskySGD([weight]).step()
     assert torch.equal(weight, torch.ones(3))
+
+
+@pytest.mark.parametrize(("momentum", "decay"), [(0.9, 5e-4), (0.9, 0.0), (0.0, 5e-4)])
+def test_a_torch_without_the_fused_kernel_gives_the_same_numbers(
+    monkeypatch: pytest.MonkeyPatch, momentum: float, decay: float
+) -> None:
+    spec = importlib.util.find_spec("alexnet.optim.krizhevsky_sgd")
+    assert spec is not None and spec.loader is not None
+    without = importlib.util.module_from_spec(spec)
+    with monkeypatch.context() as patched:
+        patched.setattr(torch.ops, "aten", SimpleNamespace())
+        spec.loader.exec_module(without)
+
+    def train(kind: type[KrizhevskySGD]) -> torch.Tensor:
+        generator = torch.Generator().manual_seed(5)
+        weight = torch.nn.Parameter(torch.randn(4, 256, generator=generator))
+        optimizer = kind([weight], momentum=momentum, weight_decay=decay)
+        for rate in [0.1] * 5 + [0.003] * 5:
+            optimizer.param_groups[0]["lr"] = rate
+            weight.grad = torch.randn(4, 256, generator=generator)
+            optimizer.step()
+        return weight.detach()
+
+    assert without.KrizhevskySGD is not KrizhevskySGD
+    assert torch.equal(train(without.KrizhevskySGD), train(KrizhevskySGD))
