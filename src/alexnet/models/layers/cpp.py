@@ -1,4 +1,7 @@
-"""Compiles a C++ source of this package on first use, caches the library for the user and opens it."""
+"""Compiles a C++ source of this package on first use, caches the library for the user and opens it.
+
+The compiler is the one named by the environment variable CXX, else g++, else clang++.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +12,19 @@ import logging
 import os
 import platform
 import re
+import shlex
 import shutil
+import stat
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
-_FLAGS = ("-O3", "-march=native", "-std=c++17", "-fPIC", "-fopenmp")
+_NATIVE = "-mcpu=native" if (sys.platform, platform.machine()) == ("darwin", "arm64") else "-march=native"
+_FLAGS = ("-O3", _NATIVE, "-std=c++17", "-fPIC")
 # Not -ffast-math: NaN must stay NaN, or training would not notice it.
 _ARITHMETIC = ("-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math", "-fno-signed-zeros")
+_COMPILERS = ("g++", "clang++")
 _COMPILE_SECONDS = 120
 
 
@@ -25,7 +33,7 @@ def library(name: str) -> ctypes.CDLL | None:
     """The library of `name`.cpp next to this file; None, with one logged warning, if compiling fails."""
     try:
         return ctypes.CDLL(str(_built(Path(__file__).with_name(f"{name}.cpp"))))
-    except (OSError, subprocess.SubprocessError, RuntimeError) as error:  # RuntimeError: no home folder
+    except (OSError, subprocess.SubprocessError) as error:
         detail = getattr(error, "stderr", None) or str(error)
         logging.getLogger(__name__).warning(
             "%s runs in plain torch, several times slower: %s", name, detail.strip().splitlines()[-1]
@@ -34,38 +42,77 @@ def library(name: str) -> ctypes.CDLL | None:
 
 
 def cache_folder() -> Path:
-    """The folder with compiled libraries."""
-    home = os.environ.get("XDG_CACHE_HOME")
-    return (Path(home) if home else Path.home() / ".cache") / "alexnet"
+    """The folder with compiled libraries: in the user's cache, or a temporary one if that cannot be written.
+
+    OSError if neither can be.
+    """
+    try:
+        home = os.environ.get("XDG_CACHE_HOME")
+        folder = (Path(home) if home else Path.home() / ".cache") / "alexnet"
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with tempfile.TemporaryFile(dir=folder):
+            return folder
+    except (OSError, RuntimeError):  # RuntimeError: no home folder
+        return _temporary_cache()
+
+
+def _temporary_cache() -> Path:
+    """A folder of this user in the system's temporary one; PermissionError if another user made it."""
+    user = (
+        os.getuid() if hasattr(os, "getuid") else None
+    )  # on Windows, users have temporary folders of their own
+    folder = Path(tempfile.gettempdir(), "alexnet-cache" if user is None else f"alexnet-cache-{user}")
+    folder.mkdir(exist_ok=True, mode=0o700)
+    found = folder.lstat()
+    if user is not None and (found.st_uid != user or found.st_mode != stat.S_IFDIR | 0o700):
+        raise PermissionError(f"{folder} may have files of other users: delete it")
+    return folder
+
+
+def _compiler() -> tuple[str, ...]:
+    """The command of the C++ compiler; FileNotFoundError if there is none."""
+    chosen = shlex.split(os.environ.get("CXX", ""))
+    for program, *options in [chosen] if chosen else [[name] for name in _COMPILERS]:
+        if found := shutil.which(program):
+            return found, *options
+    names = f"CXX={chosen[0]}" if chosen else " or ".join(_COMPILERS)
+    raise FileNotFoundError(f"no C++ compiler ({names}) on the PATH")
 
 
 def _built(source: Path) -> Path:
     """The path of the library, compiled if it is not cached; OSError or SubprocessError if that fails."""
-    compiler = shutil.which("g++")
-    if compiler is None:
-        raise FileNotFoundError("no C++ compiler (g++) on the PATH")
-    version = subprocess.run((compiler, "--version"), capture_output=True, text=True, check=True).stdout
-    runtime = _openmp_runtime()
-    sources = sorted(each.read_text() for each in source.parent.glob("*.cpp"))  # one may include another
-    identity = (*sources, version, _processor(), runtime, *_FLAGS, *_ARITHMETIC)
+    compiler = _compiler()
+    version = subprocess.run((*compiler, "--version"), capture_output=True, text=True, check=True).stdout
+    # clang's code needs the OpenMP library of clang.
+    runtime = None if "clang" in version else _openmp_runtime()
+    sources = sorted(
+        each.read_text("utf-8") for each in source.parent.glob("*.cpp")
+    )  # one may include another
+    identity = (*sources, *compiler, version, _processor(), runtime, *_FLAGS, *_ARITHMETIC)
     digest = hashlib.sha256("\n".join(map(str, identity)).encode()).hexdigest()[:16]
     target = cache_folder() / f"{source.stem}-{digest}.so"
     if not target.exists():
-        _compile(compiler, source, target, runtime)
+        try:
+            _compile(compiler, source, target, ("-fopenmp",), (runtime or "-fopenmp",))
+        except subprocess.CalledProcessError:  # as with clang where its OpenMP is not installed
+            _compile(compiler, source, target, (), ())
+            logging.getLogger(__name__).warning(
+                "%s uses one thread: %s has no OpenMP", source.stem, compiler[0]
+            )
     return target
 
 
-def _compile(compiler: str, source: Path, target: Path, runtime: str | None) -> None:
+def _compile(
+    compiler: tuple[str, ...], source: Path, target: Path, openmp: tuple[str, ...], linking: tuple[str, ...]
+) -> None:
     """Compiles to a temporary file and renames it to `target`, so that no other process opens an incomplete
     library.
     """
-    target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     with tempfile.TemporaryDirectory(dir=target.parent) as folder:
         compiled, linked = Path(folder) / "layer.o", Path(folder) / "layer.so"
-        linking = (runtime,) if runtime else ("-fopenmp",)
         for command in (
-            (compiler, *_FLAGS, *_ARITHMETIC, "-c", source, "-o", compiled),
-            (compiler, "-shared", compiled, *linking, "-o", linked),
+            (*compiler, *_FLAGS, *openmp, *_ARITHMETIC, "-c", source, "-o", compiled),
+            (*compiler, "-shared", compiled, *linking, "-o", linked),
         ):
             subprocess.run(command, capture_output=True, text=True, check=True, timeout=_COMPILE_SECONDS)
         linked.replace(target)

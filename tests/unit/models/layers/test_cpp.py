@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ from alexnet.models.layers.local_response_norm import LocalResponseNorm
 def fresh(monkeypatch, tmp_path):
     """An empty cache folder, and nothing remembered before or after."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.delenv("CXX", raising=False)
     cpp.library.cache_clear()
     yield
     cpp.library.cache_clear()
@@ -68,7 +70,7 @@ def test_without_a_compiler_torch_computes_and_one_warning_is_logged(monkeypatch
         results = [LocalResponseNorm()(maps) for _ in range(3)]
     torch.testing.assert_close(results[-1], torch.nn.LocalResponseNorm(5, k=2.0)(maps))
     assert [record.message for record in caplog.records] == [
-        "fused_block runs in plain torch, several times slower: no C++ compiler (g++) on the PATH"
+        "fused_block runs in plain torch, several times slower: no C++ compiler (g++ or clang++) on the PATH"
     ]
 
 
@@ -82,11 +84,80 @@ def test_a_failing_compiler_is_no_error_and_leaves_no_files(monkeypatch, tmp_pat
     assert list((tmp_path / "cache" / "alexnet").iterdir()) == []
 
 
-def test_a_cache_folder_that_cannot_be_written_is_no_error(monkeypatch, tmp_path, caplog):
+@pytest.fixture
+def no_home(monkeypatch, tmp_path):
+    """A user's cache that cannot be written, and an empty temporary folder, which is returned."""
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    return tmp_path / "temporary"
+
+
+def test_without_a_writable_home_the_cache_is_temporary(monkeypatch, no_home):
+    assert cpp.library("fused_block") is not None
+    (folder,) = no_home.iterdir()
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert [path.suffix for path in folder.iterdir()] == [".so"]
+    cpp.library.cache_clear()
+    monkeypatch.setattr(cpp, "_compile", lambda *anything: pytest.fail("compiled again"))
+    assert cpp.library("fused_block") is not None
+
+
+def test_without_a_home_the_cache_is_temporary(monkeypatch, no_home):
+    def unknown():
+        raise RuntimeError("could not determine home directory")
+
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setattr(Path, "home", unknown)
+    assert cpp.cache_folder().parent == no_home
+
+
+def test_no_library_is_loaded_from_a_folder_that_others_can_write(no_home, caplog):
+    folder = cpp.cache_folder()
+    folder.chmod(0o777)
+    assert cpp.library("fused_block") is None
+    assert "may have files of other users" in caplog.text
+    assert not list(folder.iterdir())
+
+
+def test_no_writable_folder_at_all_is_no_error(monkeypatch, no_home, caplog):
+    monkeypatch.setattr(tempfile, "tempdir", str(no_home.parent / "file"))
     assert cpp.library("fused_block") is None
     assert len(caplog.records) == 1
+
+
+def test_the_compiler_is_that_of_cxx_with_its_options(monkeypatch, tmp_path):
+    fake_compiler(tmp_path / "bin", f'echo "$1" >> {tmp_path}/first; shift; exec g++ "$@"')
+    monkeypatch.setenv("CXX", f"'{tmp_path / 'bin' / 'g++'}' --mine")
+    assert cpp.library("fused_block") is not None
+    assert set((tmp_path / "first").read_text().split()) == {"--mine"}
+
+
+def test_a_missing_cxx_is_named(monkeypatch, caplog):
+    monkeypatch.setenv("CXX", "absent-compiler")
+    assert cpp.library("fused_block") is None
+    assert "no C++ compiler (CXX=absent-compiler) on the PATH" in caplog.text
+
+
+def test_a_compiler_without_openmp_makes_a_library_of_one_thread(monkeypatch, tmp_path, caplog):
+    text = (
+        'case "$*" in *-fopenmp*|*libgomp*) echo "no OpenMP" >&2; exit 1;; *) exec /usr/bin/env g++ "$@";; esac'
+    )
+    fake_compiler(tmp_path / "bin", text)
+    monkeypatch.setenv("CXX", str(tmp_path / "bin" / "g++"))
+    maps = torch.randn(2, 8, 3, 3) * 50
+    torch.testing.assert_close(LocalResponseNorm()(maps), torch.nn.LocalResponseNorm(5, k=2.0)(maps))
+    assert "fused_block uses one thread" in caplog.text
+    assert cpp.library("fused_block") is not None
+
+
+@pytest.mark.skipif(shutil.which("clang++") is None, reason="needs clang++")
+def test_clang_compiles_the_same_function(monkeypatch):
+    monkeypatch.setenv("CXX", "clang++")
+    maps = torch.randn(2, 8, 3, 3) * 50
+    assert cpp.library("fused_block") is not None
+    torch.testing.assert_close(LocalResponseNorm()(maps), torch.nn.LocalResponseNorm(5, k=2.0)(maps))
 
 
 def test_the_source_compiles_without_a_warning(tmp_path):
