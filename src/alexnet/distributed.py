@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Generator, Iterable
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import timedelta
-from pathlib import Path
 from typing import TypeVar, cast
 
 import torch
@@ -21,6 +20,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from alexnet.errors import WorkError
+from alexnet.hardware import is_running
 
 TIMEOUT = timedelta(minutes=30)
 """How long a process waits for another, which may be evaluating alone."""
@@ -62,20 +62,10 @@ def _ended(peers: list[tuple[str, int]]) -> list[int]:
     here = [number for number, (host, _) in enumerate(peers) if host == socket.gethostname()]
     last = time.monotonic() + LOST_SECONDS
     while True:
-        ended = [number for number in here if number != rank() and not _is_running(peers[number][1])]
+        ended = [number for number in here if number != rank() and not is_running(peers[number][1])]
         if ended or time.monotonic() >= last:
             return ended
         time.sleep(0.05)
-
-
-def _is_running(process: int) -> bool:
-    """Whether a process exists and is no zombie."""
-    try:
-        os.kill(process, 0)
-        stat = Path(f"/proc/{process}/stat")
-        return not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 def rank() -> int:

@@ -1,4 +1,4 @@
-"""CPU cores, devices, and the memory allocator of this process."""
+"""CPU cores, memory, devices and processes of this machine."""
 
 from __future__ import annotations
 
@@ -25,6 +25,29 @@ _BFLOAT16_FLAGS = {"amx_bf16", "avx512_bf16", "bf16"}
 def cpu_count() -> int:
     """Number of cores that this process may use; all cores if the affinity is unknown."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def memory_bytes() -> int | None:
+    """The machine's memory; None if it is unknown, as on Windows."""
+    if not hasattr(os, "sysconf"):
+        return None
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def is_running(process: int) -> bool:
+    """Whether a process of this machine exists and is no zombie; True on Windows, where it is unknown."""
+    if sys.platform == "win32":  # os.kill(process, 0) would end it
+        return True
+    try:
+        os.kill(process, 0)
+    except PermissionError:  # of another user
+        return True
+    except (ProcessLookupError, OverflowError):
+        return False
+    try:
+        return Path(f"/proc/{process}/stat").read_text("utf-8").rpartition(")")[2].split()[0] != "Z"
+    except OSError:  # no /proc, as on macOS, or it has just ended
+        return not Path("/proc/self").exists()
 
 
 def multiplies_bfloat16() -> bool:
@@ -55,11 +78,11 @@ def keep_freed_memory() -> None:
 
 
 def choose_device(name: str | torch.device = "auto", tower_devices: str = "") -> torch.device:
-    """The device with that name; `auto` is the GPU of this process if there is one, else the CPU.
+    """The device with that name; `auto` is the CUDA GPU of this process if there is one, else the CPU.
 
-    A device is returned as it is. Under `torchrun`, `auto` and `cuda` are the GPU of the process's local
-    rank. With `model.tower_devices` it is the first of the process's two. CommandError if there is no such
-    device.
+    `mps` is the GPU of an Apple computer. A device is returned as it is. Under `torchrun`, `auto` and `cuda`
+    are the GPU of the process's local rank. With `model.tower_devices` it is the first of the process's two.
+    CommandError if there is no such device.
     """
     import torch
 
@@ -67,13 +90,17 @@ def choose_device(name: str | torch.device = "auto", tower_devices: str = "") ->
 
     if isinstance(name, torch.device):
         return name
-    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", name):
-        raise CommandError(f"unknown device {name!r}; choose from: auto, cpu, cuda, cuda:1")
+    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", name):
+        raise CommandError(f"unknown device {name!r}; choose from: auto, cpu, cuda, cuda:1, mps")
     if tower_devices:
         return _first_of(tower_devices, name)
     gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if name == "cpu" or (name == "auto" and not gpus):
         return torch.device("cpu")
+    if name == "mps":
+        if not torch.backends.mps.is_available():
+            raise CommandError("no device mps: torch sees no Apple GPU; type --device cpu or auto")
+        return torch.device("mps")
     index = int(name[5:]) if name[5:] else distributed.local_rank()
     if index >= gpus:
         raise CommandError(
@@ -92,7 +119,7 @@ def describe_device(device: torch.device, tower_devices: str = "") -> str:
         return " and ".join(map(describe_device, devices_of_towers(tower_devices)))
     if device.type == "cuda":
         return f"{device} ({torch.cuda.get_device_name(device)})"
-    return f"cpu ({torch.get_num_threads()} threads)"
+    return "mps (Apple GPU)" if device.type == "mps" else f"cpu ({torch.get_num_threads()} threads)"
 
 
 def _first_of(tower_devices: str, name: str) -> torch.device:

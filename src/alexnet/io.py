@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import fcntl
 import glob
 import hashlib
+import importlib
+import importlib.util
 import json
 import os
 import shutil
@@ -15,8 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from alexnet.errors import Busy, CommandError, WorkError
+from alexnet.hardware import is_running
 
 _UNFINISHED = ".part"
+_fcntl: Any = importlib.import_module("fcntl") if importlib.util.find_spec("fcntl") else None
+"""None on Windows."""
 
 
 class CannotWrite(WorkError):  # noqa: N818 - it names the problem
@@ -35,8 +39,7 @@ def atomic_write(path: Path) -> Generator[Path]:
         with writing(path):
             remove_left_over(path)
             yield unfinished
-            with unfinished.open("rb") as written:
-                os.fsync(written.fileno())
+            sync(unfinished)
             unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)
@@ -80,8 +83,7 @@ def remove_left_over(path: Path) -> None:
 def is_abandoned(path: Path) -> bool:
     """Whether it is a temporary path whose process no longer runs."""
     number = path.name.removesuffix(_UNFINISHED).rpartition(".")[2]
-    known = is_left_over(path) and number.isdigit() and Path("/proc/self").exists()
-    return known and not Path("/proc", number).exists()
+    return is_left_over(path) and number.isdigit() and not is_running(int(number))
 
 
 def _cannot_write(path: Path, error: OSError) -> CannotWrite:
@@ -100,20 +102,73 @@ def exclusive_lock(folder: Path, wait: bool = False) -> Generator[None]:
     """Holds the lock of a directory, which one process at a time can have.
 
     Busy if another process holds it; with `wait` it waits instead. The lock of a killed process is
-    released. It does nothing if the file system does not support locks.
+    released. It does nothing if the file system does not support locks. On Windows, where a directory cannot
+    be locked, it locks a file beside it.
     """
+    if _fcntl is None:
+        with _locked_file(folder, wait):
+            yield
+        return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        _fcntl.flock(descriptor, _fcntl.LOCK_EX | (0 if wait else _fcntl.LOCK_NB))
     except BlockingIOError as error:
         os.close(descriptor)
-        raise Busy(f"another process is using {folder}: wait for it, or stop it") from error
+        raise _busy(folder) from error
     except OSError:
         pass
     try:
         yield
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def _locked_file(folder: Path, wait: bool) -> Generator[None]:
+    import filelock
+
+    place = folder.absolute()
+    lock = filelock.FileLock(place.with_name(f".{place.name}.lock"), timeout=-1 if wait else 0)
+    try:
+        lock.acquire()
+    except filelock.Timeout as error:
+        raise _busy(folder) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _busy(folder: Path) -> Busy:
+    return Busy(f"another process is using {folder}: wait for it, or stop it")
+
+
+def sync(path: Path) -> None:
+    """Makes a file, or the names in a folder, durable.
+
+    Windows syncs only files opened for writing, and cannot open folders: nothing is done for them there.
+    """
+    is_folder = path.is_dir()
+    try:
+        descriptor = os.open(path, os.O_RDONLY if is_folder else os.O_RDWR)
+    except PermissionError:
+        if is_folder:
+            return
+        raise
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def read_at(path: Path, offset: int, size: int) -> bytes:
+    """`size` bytes of a file from `offset` in one request; fewer only at the end of the file.
+
+    Thread-safe, as there is no shared position.
+    """
+    with path.open("rb", buffering=0) as file:
+        file.seek(offset)
+        return file.read(size)
 
 
 def refuse_unwritable(out: Path) -> None:

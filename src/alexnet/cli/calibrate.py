@@ -26,7 +26,7 @@ def command(
         str, typer.Option(metavar=VIEWS_METAVAR, help=VIEWS_HELP, autocompletion=view_names)
     ] = "",
     scales: Annotated[str, typer.Option(metavar="Q,Q,...", help=SCALES_HELP)] = "",
-    device: Annotated[str, typer.Option(metavar="auto|cpu|cuda|cuda:1")] = "auto",
+    device: Annotated[str, typer.Option(metavar="auto|cpu|cuda|cuda:1|mps")] = "auto",
     batch: Annotated[int, typer.Option(min=1, help="Batch size, in crops (images x views).")] = 256,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object; rates are fractions in [0, 1].")

@@ -50,7 +50,7 @@ def command(
     minutes: Annotated[
         float | None, typer.Option(min=0, help="Save and exit with code 75 after this many minutes.")
     ] = None,
-    device: Annotated[str, typer.Option(metavar="auto|cpu|cuda|cuda:1")] = "auto",
+    device: Annotated[str, typer.Option(metavar="auto|cpu|cuda|cuda:1|mps")] = "auto",
     only: Annotated[
         str | None, typer.Option(metavar="RUN", help="Train only this run, without a verdict.")
     ] = None,

@@ -53,7 +53,7 @@ def command(
     minutes: Annotated[
         float | None, typer.Option(min=0, help="Save and exit with code 75 after this many minutes.")
     ] = None,
-    device: Annotated[str, typer.Option(metavar="auto|cpu|cuda|cuda:1")] = "auto",
+    device: Annotated[str, typer.Option(metavar="auto|cpu|cuda|cuda:1|mps")] = "auto",
     only: Annotated[
         str | None,
         typer.Option(metavar="MEMBER", help="Train only this model, and the one it is initialized from."),

@@ -62,7 +62,7 @@ def command(
     search_weights: Annotated[
         str, typer.Option(metavar="SPLIT", help="Search for the weights on this split, such as train.")
     ] = "",
-    device: Annotated[str, typer.Option(metavar="auto|cpu|cuda|cuda:1")] = "auto",
+    device: Annotated[str, typer.Option(metavar="auto|cpu|cuda|cuda:1|mps")] = "auto",
     batch: Annotated[int, typer.Option(min=1, help="Batch size, in crops (images x views).")] = 256,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object; errors are fractions in [0, 1].")

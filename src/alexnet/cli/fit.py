@@ -43,7 +43,7 @@ def command(
         bool,
         typer.Option("--drop-duplicates", help="Keep one of each set of copies; decodes all photos twice."),
     ] = False,
-    device: Annotated[str, typer.Option(metavar="auto|cpu|cuda|cuda:1")] = "auto",
+    device: Annotated[str, typer.Option(metavar="auto|cpu|cuda|cuda:1|mps")] = "auto",
     workers: Annotated[int | None, typer.Option(min=1, help="Processes; one per core by default.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:

@@ -31,7 +31,7 @@ def command(
         Path | None, typer.Option(metavar="RUN|FILE", help="Initialize from the weights of this model.")
     ] = None,
     updates: Annotated[int, typer.Option(min=10, help="Number of updates.")] = 100,
-    device: Annotated[str, typer.Option(metavar="auto|cpu|cuda|cuda:1")] = "auto",
+    device: Annotated[str, typer.Option(metavar="auto|cpu|cuda|cuda:1|mps")] = "auto",
 ) -> None:
     """Find a learning rate: train for 100 updates at a rate that rises from 1e-6 to 10, and plot the loss.
 

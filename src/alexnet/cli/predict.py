@@ -74,7 +74,7 @@ def command(
     link: Annotated[
         bool, typer.Option("--link", help="With --out-dir: make symbolic links instead of copies.")
     ] = False,
-    device: Annotated[str, typer.Option(metavar="auto|cpu|cuda|cuda:1")] = "auto",
+    device: Annotated[str, typer.Option(metavar="auto|cpu|cuda|cuda:1|mps")] = "auto",
     terms: Annotated[
         bool,
         typer.Option(

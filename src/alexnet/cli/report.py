@@ -44,7 +44,7 @@ def command(
     figures: Annotated[
         bool, typer.Option("--figures", help=f"Also write each figure as PNG and SVG to DIR/{FIGURES}.")
     ] = False,
-    device: Annotated[str, typer.Option(metavar="auto|cpu|cuda|cuda:1")] = "auto",
+    device: Annotated[str, typer.Option(metavar="auto|cpu|cuda|cuda:1|mps")] = "auto",
 ) -> None:
     """Write one HTML page about runs: errors, curves, filters, predictions, neighbors, how to reproduce them.
 

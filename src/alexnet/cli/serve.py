@@ -28,7 +28,7 @@ def command(
         typer.Option(metavar="STORE", help="A store with photos to try and to find similar ones in."),
     ] = None,
     port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 for any free one.")] = 8000,
-    device: Annotated[str, typer.Option(metavar="auto|cpu|cuda|cuda:1")] = "auto",
+    device: Annotated[str, typer.Option(metavar="auto|cpu|cuda|cuda:1|mps")] = "auto",
 ) -> None:
     """Start a web demo that classifies photos, and a JSON API.
 

@@ -44,7 +44,7 @@ def command(
             "--approximate", help="Search a graph, kept in RUN/features: faster, but it may miss some images."
         ),
     ] = False,
-    device: Annotated[str, typer.Option(metavar="auto|cpu|cuda|cuda:1")] = "auto",
+    device: Annotated[str, typer.Option(metavar="auto|cpu|cuda|cuda:1|mps")] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON list.")] = False,
 ) -> None:
     """List the images of a store that are most similar to a photo, according to a model.

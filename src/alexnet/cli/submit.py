@@ -48,7 +48,7 @@ def command(
     checkpoint: Annotated[
         str, typer.Option(metavar="last|best", help="Which checkpoint of each run.")
     ] = "last",
-    device: Annotated[str, typer.Option(metavar="auto|cpu|cuda|cuda:1")] = "auto",
+    device: Annotated[str, typer.Option(metavar="auto|cpu|cuda|cuda:1|mps")] = "auto",
     batch: Annotated[int, typer.Option(min=1, help="Batch size, in crops (images x views).")] = 256,
     check: Annotated[Path | None, typer.Option(metavar="FILE.txt", help="Only check this file.")] = None,
 ) -> None:

@@ -53,7 +53,7 @@ def command(
             "--weights-only", help="Keep a finished run's weights alone: smaller, but not for more epochs."
         ),
     ] = False,
-    device: Annotated[str, typer.Option(metavar="auto|cpu|cuda|cuda:1")] = "auto",
+    device: Annotated[str, typer.Option(metavar="auto|cpu|cuda|cuda:1|mps")] = "auto",
 ) -> None:
     """Train a recipe on a store. Ctrl-C and SIGTERM save and exit with code 75; --resume continues.
 

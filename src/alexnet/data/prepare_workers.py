@@ -80,10 +80,10 @@ def _make_in_processes(
     context = multiprocessing.get_context("spawn")
     counter = context.Value("q", 0)
     # Through a file: as an argument, a large source would make us wait for the imports of each process.
-    with tempfile.NamedTemporaryFile() as source_file:
-        pickle.dump(source, source_file)
-        source_file.flush()
-        pool = ProcessPoolExecutor(workers, context, _start_worker, (source_file.name, counter))
+    with tempfile.TemporaryDirectory() as folder:
+        source_file = Path(folder, "source")
+        source_file.write_bytes(pickle.dumps(source))
+        pool = ProcessPoolExecutor(workers, context, _start_worker, (source_file, counter))
         try:
             _wait(_submit(pool, tasks), counter, progress)
         except BaseException:
@@ -97,11 +97,13 @@ def _submit(pool: ProcessPoolExecutor, tasks: Sequence[SplitTask]) -> list[Futur
 
     They inherit the block and never see Ctrl-C, not even while they import; this process gets it and ends
     them. The thread also keeps a signal's exception, which the main thread gets, from coming between the
-    start of a process and its entry in the pool.
+    start of a process and its entry in the pool. Windows cannot block signals: there, a process ignores
+    Ctrl-C only once it has started.
     """
 
     def submit() -> list[Future[None]]:
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        if hasattr(signal, "pthread_sigmask"):
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         return [pool.submit(_make_in_worker, task) for task in tasks]
 
     with ThreadPoolExecutor(1) as starter:
@@ -137,11 +139,12 @@ def _terminate(pool: ProcessPoolExecutor) -> None:
     pool.shutdown(cancel_futures=True)
 
 
-def _start_worker(source_path: str, counter: Any) -> None:
+def _start_worker(source_file: Path, counter: Any) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(1)
     keep_freed_memory()
     threading.Thread(target=_exit_with_parent, daemon=True).start()
-    _worker.update(source=pickle.loads(Path(source_path).read_bytes()), counter=counter)
+    _worker.update(source=pickle.loads(source_file.read_bytes()), counter=counter)
 
 
 def _exit_with_parent() -> None:

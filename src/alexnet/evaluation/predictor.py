@@ -397,9 +397,9 @@ class EnsemblePredictor(Predictor):
 def load(path: str | Path, device: str | torch.device = "auto", batch_size: int = BATCH_SIZE) -> Predictor:
     """The predictor of a run directory (its last checkpoint), of an ensemble, or of an exported file.
 
-    `device` is `auto` (a GPU where there is one), `cpu`, `cuda` or `cuda:1`. `batch_size` is the number of
-    crops in one pass. CommandError if there is nothing to load; DataError where the file is broken, newer
-    than this program, or not a model file.
+    `device` is `auto` (a GPU where there is one), `cpu`, `cuda`, `cuda:1` or `mps`. `batch_size` is the
+    number of crops in one pass. CommandError if there is nothing to load; DataError where the file is broken,
+    newer than this program, or not a model file.
     """
     members = [_load_model(each, device, batch_size) for each in members_of([Path(path)])]
     if len(members) == 1:

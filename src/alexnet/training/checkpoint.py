@@ -11,6 +11,7 @@ links to older checkpoints and temporary directories, `tidy` mends when training
 
 from __future__ import annotations
 
+import errno
 import math
 import os
 import pickle
@@ -24,7 +25,7 @@ import torch
 
 from alexnet.checksum import Damaged, with_checksum, write_json_with_checksum
 from alexnet.errors import DataError, WorkError
-from alexnet.io import file_sha256, is_left_over, write_json
+from alexnet.io import file_sha256, is_left_over, sync, write_json
 from alexnet.runs.checkpoints import (
     META,
     REPLACED_PREFIX,
@@ -40,6 +41,8 @@ from alexnet.runs.checkpoints import (
 )
 
 _TEMPORARY = ".temporary-"
+_NO_LINKS = (errno.EPERM, errno.EINVAL, errno.ENOSYS, errno.ENOTSUP)
+"""Errors of a file system without symbolic links, and of Windows for a user who may not create them."""
 
 
 def load_state(found: Checkpoint) -> dict[str, Any]:
@@ -180,18 +183,21 @@ def _write_meta(found: Checkpoint, meta: dict[str, Any]) -> None:
 def _publish(temporary: Path, final: Path) -> None:
     """Syncs the finished directory and renames it to its final name."""
     for file in [*temporary.iterdir(), temporary]:
-        _sync(file)
+        sync(file)
     replaced = final.with_name(f"{REPLACED_PREFIX}{final.name}")
     if final.exists():  # of a run that was killed after this step; it counts until the new one is there
         _discard(replaced)
         final.rename(replaced)
     temporary.rename(final)
-    _sync(final.parent)
+    sync(final.parent)
     _discard(replaced)
 
 
 def _move_links(folder: Path) -> None:
-    """Points the links at the last and the best checkpoint; nothing else depends on them."""
+    """Points the links at the last and the best checkpoint; nothing else depends on them.
+
+    Does nothing where links cannot be created.
+    """
     paths, found = checkpoint_folders(folder), _undamaged(folder)
     if paths and paths[0] not in [each.path for each in found]:
         return  # until it is known from which one the run resumes
@@ -205,9 +211,14 @@ def _move_links(folder: Path) -> None:
                 _discard(link)
             new = folder / f"{_TEMPORARY}{name}"
             new.unlink(missing_ok=True)
-            new.symlink_to(wanted.path.name)
+            try:
+                new.symlink_to(wanted.path.name)
+            except OSError as error:
+                if error.errno not in _NO_LINKS:
+                    raise
+                continue
             new.replace(link)
-    _sync(folder)
+    sync(folder)
 
 
 def _prune(folder: Path) -> None:
@@ -253,11 +264,3 @@ def _discard(path: Path) -> None:
     doomed = path if path.name.startswith(_TEMPORARY) else path.with_name(f"{_TEMPORARY}{path.name}")
     path.rename(doomed)
     shutil.rmtree(doomed)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

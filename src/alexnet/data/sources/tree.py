@@ -10,7 +10,6 @@ import os
 import posixpath
 import stat
 import tarfile
-import weakref
 from abc import ABC, abstractmethod
 from array import array
 from collections import Counter
@@ -23,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from alexnet.errors import DataError
+from alexnet.io import read_at
 
 Int64s = npt.NDArray[np.int64]
 MAX_FILE_BYTES = 2**30
@@ -251,35 +251,21 @@ class FolderTree(Tree):
         return _stamp(self.path / self.listing.path(file))
 
 
-class _OpenFile:
-    """A file read by position. It is pickled as its path and closed when it is garbage collected."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._descriptor = os.open(path, os.O_RDONLY)
-        weakref.finalize(self, os.close, self._descriptor)
-
-    def __reduce__(self) -> tuple[type[_OpenFile], tuple[Path]]:
-        return _OpenFile, (self._path,)
-
-    def read(self, offset: int, size: int) -> bytes:
-        """`size` bytes, fewer only at the end of the file. Thread-safe, as there is no shared position."""
-        return os.pread(self._descriptor, size, offset)
-
-
 class TarTree(Tree):
     """An uncompressed tar, read in place; only its headers are read for the listing."""
 
     def __init__(self, path: Path, listing: Listing, offsets: Int64s, sizes: Int64s) -> None:
         super().__init__(path, listing)
-        self._file = _OpenFile(path)
         self._offsets = offsets
         self._sizes = sizes
 
     def read(self, file: int) -> bytes:
         """The bytes of one member; safe to call from several threads."""
         size = int(self._sizes[file])
-        data = self._file.read(int(self._offsets[file]), size)
+        try:
+            data = read_at(self.path, int(self._offsets[file]), size)
+        except OSError as error:
+            raise DataError(f"cannot read {self.path}: {error.strerror}") from error
         if len(data) < size:
             raise DataError(f"{self.path} was cut short: {self.listing.path(file)} is incomplete")
         return data
