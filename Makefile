@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup quickstart test lint check attack bench results docs clean
+.PHONY: help setup quickstart test lint package check attack bench results docs clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -28,7 +28,14 @@ lint: $(STAMP) ## ruff and strict type checking
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
-check: lint docs test ## exactly what CI runs
+BUILT := build/package
+package: $(STAMP) ## build wheel and source archive; install the wheel in a new environment and predict with it
+	rm -rf $(BUILT)
+	$(BIN)/python -m build --outdir $(BUILT)
+	$(BIN)/python -m twine check --strict $(BUILT)/*
+	$(BIN)/python -m tools.installation $(BUILT)/*.whl
+
+check: lint docs package test ## exactly what CI runs
 
 attack: $(STAMP) ## damage files and kill commands with new seeds: [MINUTES=N] [SEED=N]
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.attack $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED))
@@ -45,4 +52,4 @@ docs: $(STAMP) ## fail if a table in README or docs differs from results/
 	$(BIN)/python -m tools.documents --check
 
 clean: ## remove the environment and caches
-	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build .pytest_cache .ruff_cache .hypothesis

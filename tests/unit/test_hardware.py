@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -75,6 +78,39 @@ def test_auto_falls_back_to_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_missing_gpu_is_refused(gpus: pytest.MonkeyPatch) -> None:
     with pytest.raises(CommandError, match=r"no device cuda:4.*sees 4"):
         choose_device("cuda:4")
+
+
+def test_the_gpu_of_an_apple_computer_is_chosen_by_name_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    with pytest.raises(CommandError, match=r"no device mps: .*type --device cpu"):
+        choose_device("mps")
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    assert choose_device("mps") == torch.device("mps")
+    assert choose_device("auto") == torch.device("cpu")
+    assert describe_device(torch.device("mps")) == "mps (Apple GPU)"
+
+
+def test_processes_are_running_until_they_end() -> None:
+    assert hardware.is_running(os.getpid())
+    child = subprocess.Popen((sys.executable, "-c", "input()"), stdin=subprocess.PIPE)
+    assert hardware.is_running(child.pid)
+    child.communicate()
+    assert not hardware.is_running(child.pid)
+    assert not hardware.is_running(10**30)
+
+
+def test_no_process_gets_a_signal_on_windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "win32")
+    monkeypatch.setattr(os, "kill", lambda *anything: pytest.fail("this would end the process"))
+    assert hardware.is_running(999999999)
+
+
+def test_the_memory_is_unknown_without_sysconf(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = hardware.memory_bytes()
+    assert known is not None and known > 2**28
+    monkeypatch.delattr(os, "sysconf")
+    assert hardware.memory_bytes() is None
 
 
 @pytest.mark.parametrize("name", ["gpu", "cuda:", "cuda:x", ""])

@@ -128,6 +128,14 @@ def test_a_tar_cut_after_it_was_opened(tmp_path: Path) -> None:
         source.splits["train"][0]
 
 
+def test_a_tar_removed_after_it_was_opened(tmp_path: Path) -> None:
+    make.write(tmp_path, {"photos.tar": make.tar_bytes(make.folder_files())})
+    source = open_source(tmp_path / "photos.tar")
+    (tmp_path / "photos.tar").unlink()
+    with pytest.raises(DataError, match=r"cannot read .*photos.tar: No such file"):
+        source.splits["train"][0]
+
+
 def test_a_photo_removed_after_it_was_listed(tmp_path: Path) -> None:
     source = open_source(make.write(tmp_path, make.folder_files()))
     (tmp_path / "train/n01440764/n01440764_10.JPEG").unlink()
