@@ -20,7 +20,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from alexnet.errors import WorkError
-from alexnet.hardware import is_running
+from alexnet.io import is_running
 
 TIMEOUT = timedelta(minutes=30)
 """How long a process waits for another, which may be evaluating alone."""

@@ -1,4 +1,4 @@
-"""CPU cores, memory, devices and processes of this machine."""
+"""CPU cores, memory and devices of this machine, and the memory allocator of this process."""
 
 from __future__ import annotations
 
@@ -32,22 +32,6 @@ def memory_bytes() -> int | None:
     if not hasattr(os, "sysconf"):
         return None
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-
-
-def is_running(process: int) -> bool:
-    """Whether a process of this machine exists and is no zombie; True on Windows, where it is unknown."""
-    if sys.platform == "win32":  # os.kill(process, 0) would end it
-        return True
-    try:
-        os.kill(process, 0)
-    except PermissionError:  # of another user
-        return True
-    except (ProcessLookupError, OverflowError):
-        return False
-    try:
-        return Path(f"/proc/{process}/stat").read_text("utf-8").rpartition(")")[2].split()[0] != "Z"
-    except OSError:  # no /proc, as on macOS, or it has just ended
-        return not Path("/proc/self").exists()
 
 
 def multiplies_bfloat16() -> bool:

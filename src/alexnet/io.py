@@ -9,6 +9,7 @@ import importlib.util
 import json
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -16,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 from alexnet.errors import Busy, CommandError, WorkError
-from alexnet.hardware import is_running
 
 _UNFINISHED = ".part"
 _fcntl: Any = importlib.import_module("fcntl") if importlib.util.find_spec("fcntl") else None
@@ -84,6 +84,22 @@ def is_abandoned(path: Path) -> bool:
     """Whether it is a temporary path whose process no longer runs."""
     number = path.name.removesuffix(_UNFINISHED).rpartition(".")[2]
     return is_left_over(path) and number.isdigit() and not is_running(int(number))
+
+
+def is_running(process: int) -> bool:
+    """Whether a process of this machine exists and is no zombie; True on Windows, where it is unknown."""
+    if sys.platform == "win32":  # os.kill(process, 0) would end it
+        return True
+    try:
+        os.kill(process, 0)
+    except PermissionError:  # of another user
+        return True
+    except (ProcessLookupError, OverflowError):
+        return False
+    try:
+        return Path(f"/proc/{process}/stat").read_text("utf-8").rpartition(")")[2].split()[0] != "Z"
+    except OSError:  # no /proc, as on macOS, or it has just ended
+        return not Path("/proc/self").exists()
 
 
 def _cannot_write(path: Path, error: OSError) -> CannotWrite:

@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -89,21 +87,6 @@ def test_the_gpu_of_an_apple_computer_is_chosen_by_name_only(monkeypatch: pytest
     assert choose_device("mps") == torch.device("mps")
     assert choose_device("auto") == torch.device("cpu")
     assert describe_device(torch.device("mps")) == "mps (Apple GPU)"
-
-
-def test_processes_are_running_until_they_end() -> None:
-    assert hardware.is_running(os.getpid())
-    child = subprocess.Popen((sys.executable, "-c", "input()"), stdin=subprocess.PIPE)
-    assert hardware.is_running(child.pid)
-    child.communicate()
-    assert not hardware.is_running(child.pid)
-    assert not hardware.is_running(10**30)
-
-
-def test_no_process_gets_a_signal_on_windows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "platform", "win32")
-    monkeypatch.setattr(os, "kill", lambda *anything: pytest.fail("this would end the process"))
-    assert hardware.is_running(999999999)
 
 
 def test_the_memory_is_unknown_without_sysconf(monkeypatch: pytest.MonkeyPatch) -> None:

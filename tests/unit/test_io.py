@@ -16,6 +16,7 @@ from alexnet.io import (
     atomic_write,
     exclusive_lock,
     is_left_over,
+    is_running,
     unfinished_path,
     write_json,
 )
@@ -95,3 +96,18 @@ def test_the_next_writer_removes_what_killed_ones_left_of_the_same_file(tmp_path
         "table.json",
         *(path.name for path in (alive, *others)),
     }
+
+
+def test_processes_are_running_until_they_end() -> None:
+    assert is_running(os.getpid())
+    child = subprocess.Popen((sys.executable, "-c", "input()"), stdin=subprocess.PIPE)
+    assert is_running(child.pid)
+    child.communicate()
+    assert not is_running(child.pid)
+    assert not is_running(10**30)
+
+
+def test_no_process_gets_a_signal_on_windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "win32")
+    monkeypatch.setattr(os, "kill", lambda *anything: pytest.fail("this would end the process"))
+    assert is_running(999999999)

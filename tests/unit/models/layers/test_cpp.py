@@ -141,10 +141,8 @@ def test_a_missing_cxx_is_named(monkeypatch, caplog):
 
 
 def test_a_compiler_without_openmp_makes_a_library_of_one_thread(monkeypatch, tmp_path, caplog):
-    text = (
-        'case "$*" in *-fopenmp*|*libgomp*) echo "no OpenMP" >&2; exit 1;; *) exec /usr/bin/env g++ "$@";; esac'
-    )
-    fake_compiler(tmp_path / "bin", text)
+    refuse = 'case "$*" in *-fopenmp*|*libgomp*) echo "no OpenMP" >&2; exit 1;; esac'
+    fake_compiler(tmp_path / "bin", f'{refuse}\nexec /usr/bin/env g++ "$@"')
     monkeypatch.setenv("CXX", str(tmp_path / "bin" / "g++"))
     maps = torch.randn(2, 8, 3, 3) * 50
     torch.testing.assert_close(LocalResponseNorm()(maps), torch.nn.LocalResponseNorm(5, k=2.0)(maps))
