@@ -30,8 +30,8 @@ def snapshot(path: Path, folder: Path) -> Path:
         copy = folder / str(attempt) / path.resolve().parent.name / path.resolve().name
         try:
             _copy(path, copy)
-            if (path / "metrics.jsonl").exists():
-                read_metrics(copy / "metrics.jsonl")  # it must have what the copied checkpoint was saved after
+            if (path / "metrics.jsonl").exists():  # with what the copied checkpoint was saved after
+                read_metrics(copy / "metrics.jsonl")
         except (FileNotFoundError, shutil.Error, Damaged):
             continue
         return copy
