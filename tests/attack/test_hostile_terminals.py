@@ -178,13 +178,9 @@ from alexnet.cli.main import main
 
 def command():
     from alexnet.training.preemption import Interruption, stopping
-    context = {"plain": None, "training": Interruption(), "preparing": stopping("again")}[KIND]
     try:
-        if context is None:
+        with {"training": Interruption(), "preparing": stopping("again")}[KIND]:
             ready()
-        else:
-            with context:
-                ready()
     finally:
         time.sleep(0.3)  # winding up
 
@@ -199,7 +195,7 @@ sys.exit(main())
 """
 
 
-@pytest.mark.parametrize(("kind", "code"), [("plain", 130), ("training", 130), ("preparing", 75)])
+@pytest.mark.parametrize(("kind", "code"), [("training", 130), ("preparing", 75)])
 def test_many_interruptions_end_in_one_line(kind: str, code: int) -> None:
     command = [sys.executable, "-c", f"KIND = {kind!r}\n{STOPPED}"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
