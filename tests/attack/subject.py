@@ -174,7 +174,7 @@ def observe_resumed(subject: Subject) -> Any:
 
 
 def observe_export(subject: Subject) -> Any:
-    """What the exported file predicts and says of itself."""
+    """What the exported file predicts, and its metadata."""
     path = subject.folder / EXPORT
     photo = next((subject.folder / PHOTOS).rglob("*.png"))
     metadata = bundle.load_metadata(path)

@@ -1,4 +1,4 @@
-"""Servers that send what was not asked for, and disks that are full."""
+"""Servers that send too much or something else, and full disks."""
 
 from __future__ import annotations
 

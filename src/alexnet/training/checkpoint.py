@@ -1,6 +1,6 @@
 """Checkpoints on disk, as they are written: directories that are created atomically.
 
-`runs.checkpoints` describes their files, and says which one is the last and which the best. While a run is
+`runs.checkpoints` describes their files and finds which one is the last and which the best. While a run is
 trained, the last checkpoint, the one before it and the weights of the best are kept; of a finished run, the
 last one and the weights of the best. `state.pt` (tensors and plain values, no code) may be twice as large as
 the weights; without it (`drop_state`) a run can be used, but not trained on.
