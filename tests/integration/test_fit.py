@@ -16,16 +16,16 @@ from PIL import Image
 
 import alexnet
 from alexnet.cli.main import main
-from alexnet.data.store import Store
+from alexnet.data.store import Store, training_images
 from alexnet.errors import CommandError, Stopped
-from alexnet.evaluation.calibration import calibrate
+from alexnet.evaluation.calibration import CalibrateOptions, calibrate
 from alexnet.evaluation.predictor import load
 from alexnet.fitting import candidates as fitting_candidates
 from alexnet.fitting import fit as fitting
 from alexnet.fitting.fit import FitOptions, fit_photos
 from alexnet.fitting.record import Fit
 from alexnet.runs.calibration import tempered
-from alexnet.runs.run_dir import EnsembleDir, EnsembleMember
+from alexnet.runs.run_dir import EnsembleDir, EnsembleMember, RunDir
 
 CLASSES, PER_CLASS, SIDE = 3, 15, 64
 MINUTES = 5.0
@@ -80,6 +80,42 @@ def test_what_is_chosen_has_the_lowest_loss(fitted: Path) -> None:
     assert made.chosen[0] == best.name
     assert made.errors is not None and made.errors <= best.errors
     assert {each.name for each in made.candidates} >= {"linear", "fine-tuned"}
+
+
+def test_what_is_chosen_is_trained_again_with_the_photos_that_chose(
+    fitted: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made, store = Fit.read(fitted), Store.open(fitted / "store")
+    assert made.refit == tuple(f"{name}-refit" for name in made.chosen)
+    assert [each.name for each in EnsembleDir(fitted).members()] == list(made.refit)
+    config = RunDir.open(fitted / made.refit[0]).config()
+    both = training_images(store, config.data)
+    assert len(both) == made.splits["train"] + made.splits["val"]
+    assert {*both.keys()} == {*store.split("train").keys(), *store.split("val").keys()}
+    held_out = calibrate(
+        fitted, options=CalibrateOptions(predicted_by=[fitted / name for name in made.chosen])
+    )
+    assert load(fitted, "cpu").calibration == held_out
+    with pytest.raises(CommandError, match="was trained on val, too"):
+        calibrate(fitted)
+    assert main(["evaluate", str(fitted), "--split", "val"]) == 0
+    note = f"note: {' and '.join(made.refit)} {'was' if len(made.refit) == 1 else 'were'} trained on val"
+    assert note in capsys.readouterr().err
+
+
+def test_without_time_the_chosen_models_are_kept_as_they_are(
+    fitted: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, lines = tmp_path / "run", []
+    shutil.copytree(fitted, run)
+    made = Fit.read(run)
+    slow = tuple(replace(each, seconds=1e6) for each in made.candidates)
+    for name in made.refit:
+        shutil.rmtree(run / name)
+    replace(made, candidates=slow, chosen=(), refit=()).write(run)  # as after a stop before the choice
+    again = fit_photos(photos, run, replace(RESUMED, log=lines.append)).fit
+    assert (again.refit, again.members) == ((), again.chosen)
+    assert f"not trained again with the {made.splits['val']} photos that chose: no time left" in lines
 
 
 def test_stripes_are_classified_and_the_moved_photo_is_found(fitted: Path, photos: Path) -> None:

@@ -15,6 +15,7 @@ SHARED_KEYS = (
     "data.image_size",
     "data.input_size",
     "data.max_images",
+    "data.train_splits",
     "optimizer.lr",
     "optimizer.weight_decay",
     "schedule.epochs",

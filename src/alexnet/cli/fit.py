@@ -98,7 +98,7 @@ def _lines(run: Path, made: FitResult) -> list[str]:
     tables = [candidates_table(fit)]
     tables += evaluation_tables([each.result for each in made.evaluations], last.predictions)
     tables += [suspects_table(fit, _SUSPECTS_PRINTED)] if fit.suspects else []
-    alone = f" ({fit.chosen[0]} alone)" if len(fit.chosen) > 1 else ""
+    alone = f" ({fit.members[0]} alone)" if len(fit.members) > 1 else ""
     return [
         *(line for table in tables for line in table.text().split("\n")),
         _in_a_sentence(fit, last.result),
@@ -116,7 +116,10 @@ def _in_a_sentence(fit: Fit, result: EvalResult) -> str:
 
     low, high = result.top1.interval
     model = f"{'the average of ' if len(fit.chosen) > 1 else ''}{' and '.join(fit.chosen)}"
+    photos = fit.splits["train"] + fit.splits["val"]
+    again = f", trained again on {photos:,} photos" if fit.refit else ""
     return (
-        f"Chosen: {model}. Of {counted(result.images, 'test photo')}, {percentage(result.top1.error)} are "
-        f"classified wrongly (95 % interval: {percentage(low)} to {percentage(high)})."
+        f"Chosen: {model}{again}. Of {counted(result.images, 'test photo')}, "
+        f"{percentage(result.top1.error)} are classified wrongly "
+        f"(95 % interval: {percentage(low)} to {percentage(high)})."
     )

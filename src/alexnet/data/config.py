@@ -19,6 +19,9 @@ class DataConfig:
     max_images: int = 0
     """Number of training images to use, the same number of each class; 0 is all. Statistics, such as the mean
     image, are those of all images. See `data.subset`."""
+    train_splits: tuple[str, ...] = ("train",)
+    """Splits whose images are trained on together. With `val` among them no images are left to validate on:
+    the validation error of such a run is a training error."""
     scales: tuple[int, int] = (0, 0)
     """Range of the shorter side to which a training image is resized before it is cropped, drawn for each
     image and epoch; (0, 0) crops the stored square as it is. Needs a store of whole images."""
@@ -106,6 +109,10 @@ def data_checks(data: DataConfig) -> list[tuple[bool, str]]:
             "gray images have no colors to change: type data.pca_lighting=none data.color_jitter=0",
         ),
         (data.max_images >= 0, "data.max_images must be at least 0, which is all"),
+        (
+            bool(data.train_splits) and len({*data.train_splits}) == len(data.train_splits),
+            f'data.train_splits={list(data.train_splits)} must be different splits, such as ["train","val"]',
+        ),
         *(_scale_checks(data) if any(data.scales) else ()),
         *(_test_size_checks(data) if data.test_size else ()),
         (

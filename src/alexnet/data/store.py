@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import os
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, chain, islice
 from pathlib import Path
@@ -74,7 +74,8 @@ class Store:
     def __init__(self, path: Path, manifest: Manifest, mapped: bool) -> None:
         self.path = path
         self.manifest = manifest
-        self._splits = {name: Split(path, name, manifest, mapped) for name in manifest.splits}
+        self._mapped = mapped
+        self._splits = {name: Split(path, [name], manifest, mapped) for name in manifest.splits}
 
     @classmethod
     def open(cls, path: str | os.PathLike[str], verify: bool = False, mapped: bool | None = None) -> Store:
@@ -146,6 +147,12 @@ class Store:
             )
         return self._splits[name]
 
+    def joined(self, names: Sequence[str]) -> Split:
+        """The images of several splits as one, named `train+val`; CommandError as `split`."""
+        for name in names:
+            self.split(name)
+        return Split(self.path, names, self.manifest, self._mapped)
+
     def __len__(self) -> int:
         return len(self._default())
 
@@ -157,28 +164,27 @@ class Store:
 
 
 class Split:
-    """One split of a store, such as `train`, or some of its images (`part`)."""
+    """One split of a store, such as `train`, several together, or some of their images (`part`)."""
 
     def __init__(
         self,
         folder: Path,
-        name: str,
+        names: Sequence[str],
         manifest: Manifest,
         mapped: bool,
         chosen: NDArray[np.int64] | None = None,
     ) -> None:
         """`chosen` are the indices in the whole split of the images of a part; None for all images."""
-        self.name = name
-        self._folder, self._chosen = folder, chosen
+        self.name = "+".join(names)
+        self._folder, self._names, self._chosen = folder, names, chosen
         self.manifest = manifest
         """The manifest of the whole store."""
-        entry = manifest.splits[name]
         self.mapped = mapped
         """Whether `buffer` returns views of the mapped file or bytes read from it."""
-        self._paths = [folder / shard.file for shard in entry.shards]
-        self._shards: list[Shard | None] = [None] * len(entry.shards)
-        self._verified = [False] * len(entry.shards)
-        self._first = list(accumulate((shard.count for shard in entry.shards), initial=0))
+        self._entries = [shard for name in names for shard in manifest.splits[name].shards]
+        self._shards: list[Shard | None] = [None] * len(self._entries)
+        self._verified = [False] * len(self._entries)
+        self._first = list(accumulate((shard.count for shard in self._entries), initial=0))
 
     def __len__(self) -> int:
         return self._first[-1] if self._chosen is None else len(self._chosen)
@@ -186,7 +192,7 @@ class Split:
     def part(self, indices: NDArray[np.int64]) -> Split:
         """A split of the same name with the images at these indices, in this order."""
         chosen = indices if self._chosen is None else self._chosen[indices]
-        return Split(self._folder, self.name, self.manifest, self.mapped, chosen)
+        return Split(self._folder, self._names, self.manifest, self.mapped, chosen)
 
     @functools.cached_property
     def labels(self) -> NDArray[np.int32]:
@@ -224,7 +230,7 @@ class Split:
     def _check(self, number: int) -> None:
         """Compares a shard with its hash, once."""
         if not self._verified[number]:
-            _check_hash(self._paths[number], self.manifest.splits[self.name].shards[number].sha256)
+            _check_hash(self._path(number), self._entries[number].sha256)
             self._verified[number] = True
 
     def size(self, index: int) -> tuple[int, int]:
@@ -270,14 +276,17 @@ class Split:
         number = bisect_right(self._first, index) - 1
         return number, index - self._first[number]
 
+    def _path(self, number: int) -> Path:
+        return self._folder / self._entries[number].file
+
     def _shard(self, number: int) -> Shard:
         shard = self._shards[number]
         if shard is None:
-            shard = self._shards[number] = Shard(self._paths[number])
+            shard = self._shards[number] = Shard(self._path(number))
             count = self._first[number + 1] - self._first[number]
             if len(shard.labels) != count:
                 found = f"{len(shard.labels)} records, header.json says {count}"
-                raise _damaged(self._paths[number], found)
+                raise _damaged(self._path(number), found)
         return shard
 
 
@@ -351,11 +360,11 @@ def mean_image_damage(folder: Path, manifest: Manifest) -> str:
 
 
 def training_images(store: Store, data: DataConfig) -> Split:
-    """The images a run trains on: the training split, or `data.max_images` of it, balanced over classes.
+    """The images a run trains on: `data.train_splits`, or `data.max_images` of them, balanced over classes.
 
-    A smaller choice is a subset of every larger one. CommandError if the split has fewer images.
+    A smaller choice is a subset of every larger one. CommandError if a split is missing, or has fewer images.
     """
-    split = store.split(TRAIN)
+    split = store.joined(data.train_splits)
     if data.max_images == 0:
         return split
     if data.max_images > len(split):

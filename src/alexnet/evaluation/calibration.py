@@ -7,7 +7,7 @@ calibration of modern neural networks".
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -142,6 +142,9 @@ class CalibrateOptions:
 
     views: str | ViewSet = ""
     """The views to calibrate; empty for those that `predict` uses by default."""
+    predicted_by: Sequence[Path] = ()
+    """Runs whose mean is calibrated in place of that of the run itself: its models before they were also
+    trained on these photos."""
     accuracy: float = WANTED_ACCURACY
     """Wanted accuracy of the photos that the minimum score keeps, above 0 and at most 1."""
     device: torch.device | str = "auto"
@@ -161,10 +164,12 @@ def calibrate(
     `alexnet.load`, `predict`, `serve` and `export` then use it. For an ensemble it is that of the mean, in
     the ensemble's directory; an ensemble of one model is that model. Predictions are read from each run's
     folder `predictions`, or made and saved there. Without a store, the one used in training. CommandError
-    for a model that predicts no classes, or a file instead of a run; errors as `evaluate`.
+    for a model that predicts no classes or was trained on these photos, or a file instead of a run; errors as
+    `evaluate`.
     """
     folders = [RunDir.open(each) for each in members_of([Path(run)])]
     calibrated = folders[0] if len(folders) == 1 else RunDir(Path(run))
+    folders = list(map(RunDir.open, options.predicted_by)) or folders
     if not 0 < options.accuracy <= 1:
         raise CommandError(f"accuracy {options.accuracy:g} must be above 0 and at most 1, such as 0.95")
     for config in map(trained_config, folders):
@@ -172,6 +177,11 @@ def calibrate(
         if info.predicts_boxes or not info.classifies:
             raise CommandError(
                 f"{config.recipe} is not a classifier: only class probabilities are calibrated"
+            )
+        if SPLIT in config.data.train_splits:
+            raise CommandError(
+                f"{run} was trained on {SPLIT}, too: probabilities are calibrated on photos that a model was "
+                "not trained on"
             )
     opened = opened_store(store, [Path(run)])
     metrics.refuse_unlabeled(SPLIT, opened.split(SPLIT).labels)

@@ -151,6 +151,7 @@ def evaluate_runs(
             wanted = ViewSet(default_views_of(folders, checkpoint), wanted.scales)
         for folder in folders:
             _note_mirrored(folder, wanted, options.log)
+        _note_trained_on(folders, split, checkpoint, options.log)
         test = _Test(opened, wanted, checkpoint, chosen, options.batch_size, options.progress, options.log)
         members = [_class_predictions(folder, test, split) for folder in folders]
         results = [_evaluate_run(*each, test) for each in zip(folders, members, strict=True)]
@@ -379,6 +380,17 @@ def _note_mirrored(folder: RunDir, views: ViewSet, log: Callable[[str], None]) -
             f"note: {folder.path.name} was trained without mirroring, but half of the views {views.name} are "
             "mirrored; --views center has none"
         )
+
+
+def _note_trained_on(
+    folders: Sequence[RunDir], split: str, checkpoint: str, log: Callable[[str], None]
+) -> None:
+    """Logs which runs were trained on the split: their errors there are training errors."""
+    trained = [each for each in folders if split in trained_config(each, checkpoint).data.train_splits]
+    if trained and split != "train" and distributed.is_main():
+        names = " and ".join(each.path.name for each in trained)
+        were = "was" if len(trained) == 1 else "were"
+        log(f"note: {names} {were} trained on {split}: the error there is a training error")
 
 
 def _describe(run: RunDir, checkpoint: str) -> EvaluatedRun:

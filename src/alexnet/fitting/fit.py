@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
 
 import torch
 
+from alexnet.config import RunConfig
 from alexnet.data import store_notes
 from alexnet.data.decode import image_size
 from alexnet.data.duplicates import drop_duplicates
@@ -54,6 +55,8 @@ from alexnet.training.trainer import Log
 MODEL_FILE = "model.safetensors"
 SAMPLED_PHOTOS = 200
 """Photos whose sizes choose the side of the store."""
+REFIT = "-refit"
+"""Added to a candidate's name if it is trained on the photos that choose, too."""
 RESERVED = 0.15
 """Share of the time that is kept for what comes after training, at least."""
 CROP_COST, TEN_CROPS_COST = 0.4, 4.0
@@ -163,8 +166,10 @@ class _Fitting:
         predictions |= {name: self._predictions(name, store) for name in earlier}
         chosen = choose(predictions)
         errors = wrong_predictions(ensemble.mean([predictions[name] for name in chosen]))
+        refit = self._refit(chosen, store, state)
+        state = replace(state, chosen=chosen, refit=refit, errors=errors)
         EnsembleDir(self.run).write(
-            self.run.name, [EnsembleMember(name=name, pretraining=False) for name in chosen]
+            self.run.name, [EnsembleMember(name=name, pretraining=False) for name in state.members]
         )
         costs = sum(self.test_costs.get(name, 1.0) for name in chosen)
         views = self._test_views(costs * (state.splits[CHOICE] + state.splits[TEST]))
@@ -172,11 +177,12 @@ class _Fitting:
         evaluations = evaluate_runs(self.run, store, tested)
         (self.run / CALIBRATION_FILE).unlink(missing_ok=True)  # of an earlier choice
         if not views:
-            calibrate(self.run, store, CalibrateOptions(device=self.device))
-        export(self.run / chosen[0], self.run / MODEL_FILE)
+            held_out = [self.run / name for name in chosen]
+            calibrate(self.run, store, CalibrateOptions(predicted_by=held_out, device=self.device))
+        export(self.run / state.members[0], self.run / MODEL_FILE)
         suspects = self._suspects(source, store)
         used = self._used_minutes()
-        state = replace(state, chosen=chosen, errors=errors, suspects=suspects, used_minutes=used)
+        state = replace(state, suspects=suspects, used_minutes=used)
         state.write(self.run)
         return FitResult(state, tuple(evaluations if len(chosen) > 1 else evaluations[:1]))
 
@@ -319,26 +325,16 @@ class _Fitting:
         None if its training took longer than it may.
         """
         start = time.monotonic()
-        place = RunDir(self.run / name)
-        if not has_finished(place.metrics_file):
-            try:
-                train(
-                    place.config() if place.config_file.is_file() else candidate.config,
-                    store,
-                    place.path,
-                    init_from=self._weights(candidate, store),
-                    resume=place.config_file.is_file(),
-                    minutes=candidate.most_minutes or None,
-                    device=self.device,
-                    weights_only=True,
-                    progress=self.options.training_progress,
-                )
-            except Stopped:
-                seconds = time.monotonic() - start
-                if not candidate.most_minutes or seconds < 60 * candidate.most_minutes:
-                    raise
-                self.log(f"{name}: not finished after {seconds:.0f} s, which is all it may take: left out")
-                return None
+        place, most = RunDir(self.run / name), candidate.most_minutes
+        init_from = self._weights(candidate, store)
+        try:
+            self._train(candidate.config, name, store, init_from, most or None)
+        except Stopped:
+            seconds = time.monotonic() - start
+            if not most or seconds < 60 * most:
+                raise
+            self.log(f"{name}: not finished after {seconds:.0f} s, which is all it may take: left out")
+            return None
         made = self._predictions(name, store)
         reached = position(place)
         result = CandidateResult(
@@ -351,28 +347,86 @@ class _Fitting:
             training_error=last_training_error(place.metrics_file),
             errors=wrong_predictions(made),
             nll=mean_nll(made.probabilities, made.labels),
+            init_from=init_from,
         )
         wrong = percentage(result.errors / len(made.labels))
         self.log(f"{name}: {wrong} of {len(made.labels):,} held-out photos wrong, {result.seconds:.0f} s")
         return result, made
 
+    def _train(
+        self,
+        config: RunConfig,
+        name: str,
+        store: Store,
+        init_from: str,
+        minutes: float | None = None,
+    ) -> None:
+        """Trains a run to its end: a new one with `config`, or one that was stopped.
+
+        `init_from` is `pretrained`, the directory of another run of this fit, or empty.
+        """
+        place = RunDir(self.run / name)
+        if has_finished(place.metrics_file):
+            return
+        begun = place.config_file.is_file()
+        train(
+            place.config() if begun else config,
+            store,
+            place.path,
+            init_from=PRETRAINED if init_from == PRETRAINED else self.run / init_from if init_from else None,
+            resume=begun,
+            minutes=minutes,
+            device=self.device,
+            weights_only=True,
+            progress=self.options.training_progress,
+        )
+
+    def _refit(self, chosen: Sequence[str], store: Store, state: Fit) -> tuple[str, ...]:
+        """The runs of the chosen candidates, trained again with the photos that chose them added.
+
+        Few photos teach more than the estimate of an error does once it is made. None if there is no time.
+        """
+        photos = state.splits
+        both = photos[TRAIN] + photos[CHOICE]
+        known = {each.name: each for each in state.candidates}
+        results = [known[name] for name in chosen]
+        seconds = sum(each.seconds for each in results) * both / photos[TRAIN]
+        used = time.monotonic() - self.start
+        left = 60 * self.options.minutes - used - self._after_training(photos)
+        names = tuple(f"{name}{REFIT}" for name in chosen)
+        done = all(has_finished(RunDir(self.run / name).metrics_file) for name in names)
+        if any(each.init_from is None for each in results):
+            return ()  # a fit of an earlier version
+        if not done and seconds > left:
+            self.log(f"not trained again with the {photos[CHOICE]:,} photos that chose: no time left")
+            return ()
+        self.log(
+            f"{' and '.join(chosen)}: trained again on {both:,} photos, those that chose included"
+            f"{'' if done else f', about {seconds:.0f} s'}"
+        )
+        for each, name in zip(results, names, strict=True):
+            config = RunDir(self.run / each.name).config()
+            config = replace(config, data=replace(config.data, train_splits=(TRAIN, CHOICE)))
+            self._train(config, name, store, each.init_from or "")
+        return names
+
     def _predictions(self, name: str, store: Store) -> Predictions:
         options = InferenceOptions(device=self.device)
         return class_predictions(RunDir(self.run / name), store, CHOICE, CENTER, options)
 
-    def _weights(self, candidate: Candidate, store: Store) -> Path | None:
+    def _weights(self, candidate: Candidate, store: Store) -> str:
         """The model to initialize from: the same candidate of an earlier round on these photos, if any.
 
         Other photos may have been in another split then.
         """
         if not candidate.init_from:
-            return None
+            return ""
         if candidate.takes_time and self.before is not None and self.before.store_digest == store.digest:
             earlier = [each.name for each in self.before.candidates if each.name.startswith(candidate.name)]
             if earlier:
-                return self.run / earlier[-1]
+                return earlier[-1]
         source = candidate.init_from
-        return Path(PRETRAINED) if source == PRETRAINED else self.run / self.directories[source]
+        return PRETRAINED if source == PRETRAINED else self.directories[source]
 
     def _suspects(self, source: Source, store: Store) -> tuple[Suspect, ...]:
         """Photos whose labels should be checked, with their files in the source."""

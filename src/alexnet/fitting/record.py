@@ -35,6 +35,9 @@ class CandidateResult:
     """Wrong among the photos that choose."""
     nll: float
     """Mean of -ln(probability of the true class) on them."""
+    init_from: str | None = None
+    """`pretrained`, or the run directory it was initialized from, in that of the fit; empty for random
+    weights, None in files of earlier versions."""
 
 
 @dataclass(frozen=True)
@@ -79,11 +82,19 @@ class Fit:
     """How often candidates were trained: again after a finished fit, and when photos change."""
     chosen: tuple[str, ...] = ()
     """The candidates whose probabilities are averaged; often one."""
+    refit: tuple[str, ...] = ()
+    """Run directories of the chosen candidates, trained again with the photos that chose them added: these
+    are the model. Empty if there was no time for it."""
     errors: int | None = None
     """Wrong among the photos that choose, of what was chosen; None before the choice."""
     suspects: tuple[Suspect, ...] = ()
     """The most suspicious first."""
     version: int = FIT_FORMAT_VERSION
+
+    @property
+    def members(self) -> tuple[str, ...]:
+        """Run directories whose probabilities are averaged."""
+        return self.refit or self.chosen
 
     def rate(self, errors: int) -> Rate:
         """A number of errors among the photos that choose."""

@@ -128,10 +128,11 @@ def train(
         )
         result = train_run(config, opened, place, options)
         metric = task_info(config.training.loss).logged.validation
+        trained_on = ", which was trained on" if VALIDATION[0] in config.data.train_splits else ""
         log(
             f"done after {_kind_of(config).work.format(result.step)}: {metric} "
             f"{percentage(result.errors['top1_error'])} (best {percentage(result.best_top1_error)}) "
-            f"on {VALIDATION[0]}"
+            f"on {VALIDATION[0]}{trained_on}"
         )
         if warning := _chance_warning(config, opened, result):
             log(f"warning: {warning}")
@@ -301,7 +302,7 @@ def _introduce_network(config: RunConfig, store: Store, device: str, log: Log) -
     parameters = sum(parameter.numel() for parameter in check_network(config, store).parameters())
     schedule, optimizer, model = config.schedule, config.optimizer, config.model
     log(f"{config.recipe}: {model_description(model)}; {parameters:,} parameters, seed {training.seed}")
-    whole = f" of {len(store.split('train')):,}" if config.data.max_images else ""
+    whole = f" of {len(store.joined(config.data.train_splits)):,}" if config.data.max_images else ""
     length = (
         f"{schedule.minutes:g} minutes, epochs" if schedule.minutes else counted(schedule.epochs, "epoch")
     )
@@ -309,6 +310,7 @@ def _introduce_network(config: RunConfig, store: Store, device: str, log: Log) -
         f"{images:,}{whole} images of {len(store.classes)} classes, "
         f"{length} of {counted(plan.steps_per_epoch, 'update')}"
     )
+    _log_splits(config, log)
     if batches := describe_batches(training, images):
         log(batches)
     if not schedule.minutes and (warning := few_updates(config, plan.total_steps)):
@@ -355,6 +357,16 @@ def _introduce_classic(config: RunConfig, store: Store, device: str, log: Log) -
         )
     images = len(training_images(store, config.data))
     log(f"{images:,} images of {len(store.classes)} classes, on {device}")
+    _log_splits(config, log)
+
+
+def _log_splits(config: RunConfig, log: Log) -> None:
+    splits = config.data.train_splits
+    if VALIDATION[0] in splits:
+        log(
+            f"trained on {' and '.join(splits)}: no images are left to validate on, the error on "
+            f"{VALIDATION[0]} is a training error"
+        )
 
 
 def _silence(line: str) -> None:
@@ -365,6 +377,7 @@ FIXED = (
     "data.image_size",
     "data.input_size",
     "data.max_images",
+    "data.train_splits",
     "optimizer.name",
     "schedule.name",
     "training.batch_size",

@@ -62,6 +62,21 @@ def test_images_of_any_length_are_found(
         assert bytes(shard.buffer(index)) == images[index] == bytes(shard.read(index))
 
 
+@pytest.mark.parametrize("mapped", [True, False])
+def test_joined_splits_are_read_as_one(folder: Path, mapped: bool) -> None:
+    store = Store.open(folder, mapped=mapped)
+    joined, train = store.joined(["val", "train"]), store.split("train")
+    assert joined.name == "val+train" and len(joined) == 13
+    assert joined.keys() == ["photo-20", "photo-21", *train.keys()]
+    assert joined.labels.tolist() == [20 % 3, 21 % 3, *train.labels.tolist()]
+    assert [bytes(joined[index].image)[0] for index in (0, 1, 2, 12)] == [20, 21, 0, 10]
+    assert joined.boxes(11) == BOXES and joined.all_boxes()[0].tolist() == [0] * 11 + [2, 0]
+    part = joined.part(np.array([12, 1]))
+    assert part.keys() == ["photo-10", "photo-21"]
+    with pytest.raises(CommandError, match="no split 'test'"):
+        store.joined(["train", "test"])
+
+
 def test_a_store_counts_and_indexes_its_training_images(folder: Path) -> None:
     store = Store.open(folder)
     assert (len(store), store[3].key, store[-1].key) == (11, "photo-3", "photo-10")

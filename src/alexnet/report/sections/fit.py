@@ -70,10 +70,14 @@ def candidates_table(fit: Fit) -> Table:
         rows.append(("average of *", "", ABSENT, ABSENT, *errors, ABSENT, ABSENT))
     measured = ("updates", "training error %", "held-out error %", "95 % interval", "loss", "seconds")
     columns = ("candidate", "what it is", *measured)
-    notes = (
-        f"On {fit.splits['val']:,} photos held out of the training photos; * is chosen: the lowest loss, and "
-        "what lowers it further in an average. The errors reported are those on the test photos.",
-    )
+    held_out = fit.splits["val"]
+    notes = [
+        f"On {held_out:,} photos held out of the training photos; * is chosen: the lowest loss, and what "
+        "lowers it further in an average. The errors reported are those on the test photos.",
+    ]
+    if fit.refit:
+        runs = " and ".join(fit.refit)
+        notes.append(f"What was chosen was trained again with these {held_out:,} photos added: {runs}.")
     return Table(columns, rows, "Candidates", frozenset(measured), notes).without_empty_columns()
 
 
