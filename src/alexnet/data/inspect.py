@@ -190,7 +190,7 @@ def _origin(origin: SplitOrigin) -> str:
         columns = "one label per photo, in sorted order"
         if origin.image_column:
             columns = f"photos in column {origin.image_column}, labels in column {origin.label_column}"
-        named = f" of {origin.class_list}" if origin.class_list else ""
+        named = f", names from {origin.class_list}" if origin.class_list else ""
         parts.append(f"labels from {' and '.join(origin.files)} ({columns}: {origin.values}{named})")
     elif origin.labels == "columns":
         parts.append(f"photos in column {origin.image_column}, labels in column {origin.label_column}")

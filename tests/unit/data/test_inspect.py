@@ -185,7 +185,7 @@ def test_lines(tmp_path: Path) -> None:
             named("", "1.jpg", "2.jpg")
             | {"labels.csv": b"id,label\n1,0\n2,1\n", "classes.txt": b"0 ant\n1 bee\n"},
             SourceOptions(),
-            "class numbers of classes.txt",
+            "class numbers, names from classes.txt",
         ),
     ],
 )

@@ -257,7 +257,9 @@ def test_oxford_pets(tmp_path: Path) -> None:
     files |= {"annotations/trainval.txt": text(*rows[::2]), "annotations/test.txt": text(*rows[1::2])}
     files |= {"images/Abyssinian_1.mat": b"MATLAB 5.0 MAT-file", "annotations/README": b"x"}
     source = read(tmp_path, files)
-    assert counts(source) == {"train": {"1": 1, "2": 1, "3": 1}, "val": {"1": 1, "2": 1, "3": 1}}
+    one_of_each = {"Abyssinian": 1, "Bengal": 1, "beagle": 1}
+    assert counts(source) == {"train": one_of_each, "val": one_of_each}
+    assert source.origins["train"].class_list == "the photos' names"
     assert keys(source, "train")[0].endswith("Abyssinian_1.jpg")
     assert source.origins["train"].label_column == "2"
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from alexnet.data.classes import NO_LABEL, Class, classes_from_wnids, in_label_order, is_wnid
 from alexnet.data.sources.base import LabelNumbers, Labels, SourceOptions, SplitOrigin
-from alexnet.data.sources.photo_files import PhotoIndex
+from alexnet.data.sources.photo_files import PhotoIndex, class_in_name
 from alexnet.data.sources.photo_table import (
     PhotoTable,
     is_whole_number,
@@ -36,6 +36,8 @@ _COLUMN_WORDS = ("label", "truth", "synset", "class", "target")
 FORMS = "a text file with lines `photo class`, such as val.txt"
 """For messages about a missing label file."""
 _CLASS_LIST_WORDS = re.compile(r"class|categor|synset|words|wnid|names|map|species|breed|meta", re.IGNORECASE)
+PHOTO_NAMES = "the photos' names"
+"""In place of the file that names classes."""
 _NAMES, _WNIDS, _NUMBERS = "class names", "WNIDs", "class numbers"
 _FROM: tuple[str, str] = ("positions from 0", "positions from 1")
 _ORDER_OPTIONS: dict[str, str] = dict(zip(_FROM, ("from-0", "from-1"), strict=True))
@@ -71,7 +73,7 @@ def label_photos(
     index = PhotoIndex(paths)
     tables = [table for text in texts if (table := read_table(text, index, options)) is not None]
     usable = [table for table in tables if table.labels and not table.rejected]
-    lists = _class_lists(texts)
+    lists = _class_lists(texts) or _names_in_photos(usable, paths)
     fitting = [table for table in usable if _fits(table, classes, options, lists)]
     least = 1 if options.skip_unlabeled else math.ceil(_MOST * len(paths))
     chosen = _choose(fitting or usable, split, least, where)
@@ -88,6 +90,21 @@ def label_photos(
 def _class_lists(texts: Sequence[TextFile]) -> dict[str, dict[str, str]]:
     """Names of classes by number, by the file that has them."""
     return {text.file: names for text in texts if (names := _class_names(text))}
+
+
+def _names_in_photos(tables: Sequence[PhotoTable], paths: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Names of numbered classes, where all photos of a class and of no other one begin with it.
+
+    So those of Oxford-IIIT Pets: `Abyssinian_1 1`, `Abyssinian_2 1`, `Bengal_1 2`.
+    """
+    pairs = {
+        (_key(text), class_in_name(paths[photo]))
+        for table in tables
+        for photo, text in table.labels.items()
+        if is_whole_number(text)
+    }
+    usable = pairs and all(name for _, name in pairs) and one_to_one(pairs)
+    return {PHOTO_NAMES: dict(pairs)} if usable else {}
 
 
 def _class_names(text: TextFile) -> dict[str, str]:

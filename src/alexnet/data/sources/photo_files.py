@@ -89,6 +89,15 @@ def unlabeled_split(tree: Tree, files: Sequence[int], folder: str) -> PhotoSplit
     return make_split(tree, files, np.full(len(files), NO_LABEL, dtype=np.int32), folder, [])
 
 
+def class_in_name(path: str) -> str:
+    """The part of a photo's name before (else after) its number: `cat` of `cat.0.jpg`; empty if none."""
+    stem = path.rpartition("/")[2].rpartition(".")[0]
+    before = re.fullmatch(r"(.*?)[\W_]*\d+[\W_]*(?:\(\d+\))?", stem)
+    after = re.fullmatch(r"\d+[\W_]+(.*)", stem)
+    found = (before and before[1]) or (after and after[1]) or ""
+    return found if any(map(str.isalpha, found)) else ""
+
+
 def is_clutter(name: str) -> bool:
     """Whether a file or folder is hidden or left by an operating system; never a photo or a class."""
     return name.startswith(".") or name.lower() in _CLUTTER

@@ -21,7 +21,7 @@ from alexnet.data.sources.base import Labels, LeftOut, SourceOptions, SplitOrigi
 from alexnet.data.sources.devkit import find_devkit
 from alexnet.data.sources.folders import CLASSES_SHOWN, ArrangedPhotos, Place, left_out_folders
 from alexnet.data.sources.label_files import FORMS, label_photos
-from alexnet.data.sources.photo_files import PhotoIndex, is_clutter
+from alexnet.data.sources.photo_files import PhotoIndex, class_in_name, is_clutter
 from alexnet.data.sources.photo_table import read_table
 from alexnet.data.sources.split_names import SplitName, split_in
 from alexnet.data.sources.text_files import MetadataFiles, TextFile, chosen_texts
@@ -134,7 +134,7 @@ class PhotoLabels:
         self.left_out += left_out_folders(self.survey, reasons)
 
     def _names_of(self, split: SplitName) -> list[str]:
-        return [_class_in_name(path) for path in self.photos.paths(self.photos.of(split))]
+        return [class_in_name(path) for path in self.photos.paths(self.photos.of(split))]
 
     def _by_file(self, split: SplitName) -> None:
         """Labels by ILSVRC's devkit or a text file; a `test` without is unlabeled, others are a DataError."""
@@ -249,7 +249,7 @@ class PhotoLabels:
         reasons += [f"{file} is not UTF-8, UTF-16 or Latin-1 text" for file in self.files.no_text]
         folders = "the photos of each class into a folder of its own, or "
         advice = f"put {'' if arrangement.has_splits else folders}{FORMS} beside them"
-        counts = Counter(filter(None, map(_class_in_name, paths)))
+        counts = Counter(filter(None, map(class_in_name, paths)))
         if len(counts) > 1 and min(counts.values()) > 1 and sum(counts.values()) >= _MOST * len(paths):
             advice += f", or use --labels-from-names (classes {first_few(sorted(counts), CLASSES_SHOWN)})"
         return f"{'; '.join([found, *reasons[:2]])}{'; or' if reasons else ':'} {advice}"
@@ -282,15 +282,6 @@ class PhotoLabels:
                         f"{self.where}: {found}, but the folders beside it are class folders: move it "
                         "elsewhere, or name the folder inside that you mean"
                     )
-
-
-def _class_in_name(path: str) -> str:
-    """The part of a photo's name before (else after) its number: `cat` of `cat.0.jpg`; empty if none."""
-    stem = path.rpartition("/")[2].rpartition(".")[0]
-    before = re.fullmatch(r"(.*?)[\W_]*\d+[\W_]*(?:\(\d+\))?", stem)
-    after = re.fullmatch(r"\d+[\W_]+(.*)", stem)
-    found = (before and before[1]) or (after and after[1]) or ""
-    return found if any(map(str.isalpha, found)) else ""
 
 
 def _in_folders(places: Sequence[Place], level: int) -> bool:
