@@ -19,7 +19,7 @@ import torch.distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from alexnet.errors import WorkError
+from alexnet.errors import AlexNetError, WorkError
 from alexnet.io import is_running
 
 TIMEOUT = timedelta(minutes=30)
@@ -45,6 +45,8 @@ def running(device: torch.device) -> Generator[None, None, None]:
     peers = gather_objects((socket.gethostname(), os.getpid()))
     try:
         yield
+    except AlexNetError:
+        raise
     except RuntimeError as error:  # of the backend, such as "Connection closed by peer"
         ended = _ended(peers)
         if not ended:

@@ -1,4 +1,8 @@
-"""Exceptions, one per exit code. A message is one line: what was found, what was expected, what to type."""
+"""Exceptions, one per exit code. A message is one line: what was found, what was expected, what to type.
+
+Each is also the exception of Python that says the same, so that `except ValueError` or `except
+FileNotFoundError` catches it.
+"""
 
 
 class AlexNetError(Exception):
@@ -14,7 +18,7 @@ class AlexNetError(Exception):
         self.what, self.hint = what, hint
 
 
-class WorkError(AlexNetError):
+class WorkError(AlexNetError, RuntimeError):
     """The work failed: a full disk, a non-finite loss, ..."""
 
     exit_code = 1
@@ -33,17 +37,29 @@ class Diverged(WorkError):  # noqa: N818 - what happened, as the field says it
         )
 
 
-class CommandError(AlexNetError):
+class CommandError(AlexNetError, ValueError):
     """The command is wrong: unknown recipe, key or file, incompatible settings."""
 
     exit_code = 2
+
+
+class NotFound(CommandError, FileNotFoundError):  # noqa: N818 - as in FileNotFoundError
+    """There is no such photo, run, model file or source."""
+
+
+class AlreadyExists(CommandError, FileExistsError):  # noqa: N818 - as in FileExistsError
+    """There is something else in the place where a run, a store or a file is to be written."""
+
+
+class MissingPackage(CommandError, ImportError):  # noqa: N818 - as in ImportError
+    """An optional package is not installed; the message has the command that installs it."""
 
 
 class Busy(CommandError):  # noqa: N818 - the command is right, but too early
     """Another process is using the directory."""
 
 
-class DataError(AlexNetError):
+class DataError(AlexNetError, ValueError):
     """The data is bad; the message lists the problems."""
 
     exit_code = 3

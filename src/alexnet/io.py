@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from alexnet.errors import Busy, CommandError, WorkError
+from alexnet.errors import AlexNetError, Busy, CommandError, WorkError
 
 _UNFINISHED = ".part"
 _fcntl: Any = importlib.import_module("fcntl") if importlib.util.find_spec("fcntl") else None
@@ -51,6 +51,8 @@ def writing(path: Path) -> Generator[None]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield
+    except AlexNetError:
+        raise
     except OSError as error:
         raise _cannot_write(path, error) from error
 
@@ -67,6 +69,8 @@ def atomic_dir(folder: Path) -> Generator[Path]:
         remove_left_over(folder)
         yield unfinished
         unfinished.rename(folder)
+    except AlexNetError:
+        raise
     except OSError as error:
         raise _cannot_write(folder, error) from error
     finally:

@@ -63,6 +63,8 @@ def refusing(path: Path, problem: str, remedy: str) -> Generator[None]:
         raise DataError(f"cannot read {path} ({error.strerror or error})") from error
     except NewerVersion as error:
         raise DataError(f"{path} {error}") from error
+    except DataError:
+        raise
     except WRONG_SHAPE as error:
         raise DataError(f"{path} {problem} ({reason_of(error)}): {remedy}") from error
 

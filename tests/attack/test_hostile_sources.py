@@ -16,11 +16,12 @@ from PIL import Image
 
 from alexnet.cli.main import main
 from alexnet.data.manifest import PrepareSettings
+from alexnet.data.photos import find_photos
 from alexnet.data.prepare import prepare
 from alexnet.data.sources import open_source
 from alexnet.data.sources.tree import open_folder
 from alexnet.errors import DataError
-from alexnet.evaluation.predictor import find_photos, load
+from alexnet.evaluation.predictor import load
 
 SIDE = 32
 

@@ -24,10 +24,12 @@ from alexnet.analysis.features import (
 from alexnet.checksum import known_sha256
 from alexnet.data.decode import Pixels
 from alexnet.data.image_reader import read_square
+from alexnet.data.photos import Photo, pixels_of
+from alexnet.data.preprocessing import to_stored_square
 from alexnet.data.store import Split, Store
-from alexnet.errors import AlexNetError, CommandError
+from alexnet.errors import AlexNetError, CommandError, MissingPackage
 from alexnet.evaluation.inference import InferenceOptions
-from alexnet.evaluation.predictor import Photo, Predictor, pixels_of, to_stored_square
+from alexnet.evaluation.predictor import Predictor
 from alexnet.hardware import choose_device, describe_device
 from alexnet.io import atomic_write
 from alexnet.models.registry import last_hidden_layer
@@ -201,9 +203,9 @@ def open_graph(
 
 
 def refuse_without_usearch() -> None:
-    """CommandError with the command to type if usearch is not installed."""
+    """MissingPackage with the command to type if usearch is not installed."""
     if importlib.util.find_spec("usearch") is None:
-        raise CommandError("approximate search needs usearch: type pip install 'alexnet[neighbors]'")
+        raise MissingPackage("approximate search needs usearch: type pip install 'alexnet[neighbors]'")
 
 
 def _empty(dimension: int) -> Any:

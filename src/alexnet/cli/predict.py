@@ -192,7 +192,7 @@ def photo_names(images: Sequence[str]) -> Iterator[str]:
     """The path of each photo, also of those in folders; CommandError for missing files and folders without
     photos.
     """
-    from alexnet.evaluation.predictor import find_photos
+    from alexnet.data.photos import find_photos
 
     for image in images:
         if image != STANDARD_INPUT and not Path(image).exists():
@@ -229,7 +229,7 @@ def _draw(
     Files are numbered, since photos of two folders may share a name.
     """
     from alexnet.data.decode import quiet
-    from alexnet.evaluation.predictor import pixels_of
+    from alexnet.data.photos import pixels_of
     from alexnet.report.plots.boxes import DrawnBox, draw_boxes
     from alexnet.report.plots.output import save
 

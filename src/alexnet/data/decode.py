@@ -315,6 +315,8 @@ def _decode_plain_jpeg(data: bytes) -> Pixels | None:
         if space in ("CMYK", "YCCK"):
             return None
         return cast(Pixels, simplejpeg.decode_jpeg(data, fastdct=False, fastupsample=False))
+    except DataError:
+        raise
     except ValueError:
         return None
 

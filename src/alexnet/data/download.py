@@ -19,7 +19,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from alexnet import __version__
-from alexnet.errors import CommandError, DataError, WorkError
+from alexnet.errors import AlexNetError, CommandError, DataError, WorkError
 from alexnet.text import sized
 
 BytesReceived = Callable[[int], None]
@@ -246,6 +246,8 @@ def _download_from(
         except _TooLong as error:
             _discard(part, progress)
             return str(error), True
+        except AlexNetError:
+            raise
         except (OSError, ValueError, http.client.HTTPException) as error:
             failure = str(getattr(error, "reason", error)) or type(error).__name__
         else:

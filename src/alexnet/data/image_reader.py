@@ -164,6 +164,8 @@ def _naming(split: Split, index: int) -> Generator[None]:
     """A ValueError raised inside becomes a DataError that names the image."""
     try:
         yield
+    except DataError:
+        raise
     except ValueError as error:
         raise DataError(
             f"image {split.key(index)!r} of split {split.name!r} is damaged in the store ({error}): "

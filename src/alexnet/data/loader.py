@@ -25,6 +25,7 @@ from alexnet.data.randomness import balanced_epoch_order, epoch_order
 from alexnet.data.store import Split
 from alexnet.errors import CommandError
 from alexnet.hardware import cpu_count
+from alexnet.text import counted
 
 _PREFETCHED_BATCHES = 2
 _TASKS_PER_WORKER = 2
@@ -48,6 +49,12 @@ class Batch:
     """Number of images over all processes."""
     boxes: Boxes | None = None
     """The images' boxes, on the CPU, if the loader reads boxes."""
+
+    def __repr__(self) -> str:
+        """`Batch(images (128, 72, 72, 3) uint8 on cpu, labels (128,))`."""
+        images, labels = tuple(self.images.shape), tuple(self.labels.shape)
+        boxes = "" if self.boxes is None else ", boxes"
+        return f"Batch(images {images} uint8 on {self.images.device}, labels {labels}{boxes})"
 
 
 @dataclass(frozen=True)
@@ -110,6 +117,9 @@ class Loader:
     `workers` is the number of threads, by default that of this process's cores. `reader` fills the images, by
     default as they are stored. With `boxes` batches have the boxes of their images; CommandError if the split
     has none at all.
+
+    Each iteration is an epoch: the first is epoch 0, the next one epoch 1. `epoch` is the number of the next
+    one, and can be set. `batches(epoch)` is any epoch, and changes nothing.
     """
 
     def __init__(
@@ -133,12 +143,27 @@ class Loader:
         self._reader = reader or StoredSquares(split)
         self._labels = split.labels.astype(np.int64)
         self._boxes = BoxTable.of(split) if boxes else None
+        self.epoch = 0
+        """The epoch that the next iteration yields."""
         self._buffers = BufferPool()
         self._copies = torch.cuda.Stream(self.device) if self.device.type == "cuda" else None
 
     def __len__(self) -> int:
         """Number of batches in an epoch."""
         return self.batching.count(len(self.split))
+
+    def __iter__(self) -> Iterator[Batch]:
+        """The batches of the next epoch; errors as `batches`."""
+        epoch, self.epoch = self.epoch, self.epoch + 1
+        return self.batches(epoch)
+
+    def __repr__(self) -> str:
+        """`Loader(Split('train': ...), 6 batches of 8 images, each-epoch order, seed 0)`."""
+        batching = self.batching
+        return (
+            f"Loader({self.split!r}, {counted(len(self), 'batch')} of {batching.batch_size} images, "
+            f"{batching.order} order, seed {batching.seed})"
+        )
 
     def batches(self, epoch: int = 0, start_batch: int = 0) -> Iterator[Batch]:
         """The epoch's batches from `start_batch`; DataError names a damaged image."""

@@ -193,6 +193,13 @@ class Manifest:
         how = {"shape": self.shape, "resize": self.resize, "resampling": self.resampling}
         return how | ({"picture": str(self.picture)} if self.resize == "pad" else {})
 
+    @property
+    def form(self) -> str:
+        """How images are stored, such as `72 x 72 pixels, RGB`."""
+        colors = "gray" if self.channels == 1 else "RGB"
+        size = f"{self.side} x {self.side}" if self.shape == "square" else f"whole, shorter side {self.side}"
+        return f"{size} pixels, {colors}"
+
     def digest(self) -> str:
         """SHA-256 over the shards' hashes; equal for stores with the same contents."""
         hashes = [
@@ -206,13 +213,17 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
     write_json_with_checksum(folder / MANIFEST_FILE, dataclasses.asdict(manifest))
 
 
+class NoStore(DataError, FileNotFoundError):  # noqa: N818 - as in FileNotFoundError
+    """There is nothing at the path of a store."""
+
+
 def read_manifest(folder: Path) -> Manifest:
     """The manifest of the store at `folder`; DataError if it is missing, damaged or of a newer version."""
     path = folder / MANIFEST_FILE
     if not path.is_file():
         make = f"make it with `alexnet prepare SOURCE {folder}`"
         if not folder.exists():
-            raise DataError(f"{folder} is not a store (no such folder): {make}")
+            raise NoStore(f"{folder} is not a store (no such folder): {make}")
         if (folder / FINGERPRINT_FILE).is_file():
             raise DataError(f"{folder} is not a store yet: finish it with the same `alexnet prepare` command")
         if _holds_photos(folder):

@@ -55,7 +55,7 @@ from alexnet.data.sources import Source, SourceOptions, filter_classes, hold_out
 from alexnet.data.statistics import PixelStatistics
 from alexnet.data.store import RECORDS_PER_SHARD, Store, mean_image_damage
 from alexnet.data.store_notes import Notes, ShardNote
-from alexnet.errors import CommandError, DataError, WorkError
+from alexnet.errors import AlreadyExists, CommandError, DataError, WorkError
 from alexnet.hardware import cpu_count
 from alexnet.io import CannotWrite, exclusive_lock, file_sha256, is_left_over, write_whole
 from alexnet.text import sized
@@ -159,6 +159,8 @@ def prepare(
         else:
             finished = _bring_up_to_date(job, notes, workers or cpu_count(), strict, progress, log)
         _clear(path)
+    except (CommandError, DataError):
+        raise
     except (OSError, CannotWrite) as error:
         full = isinstance(error, OSError) and error.errno == errno.ENOSPC
         reason = "the disk is full" if full else error
@@ -305,10 +307,10 @@ def _claim(job: Job) -> None:
     """Makes the folder, or continues one that was begun; CommandError if it is something else."""
     path = job.path
     if path.exists() and not path.is_dir():
-        raise CommandError(f"{path} is a file: choose another STORE")
+        raise AlreadyExists(f"{path} is a file: choose another STORE")
     begun = (path / FINGERPRINT_FILE).exists() or (path / MANIFEST_FILE).exists()
     if path.exists() and not begun and not all(map(_is_ours, path.iterdir())):
-        raise CommandError(f"{path} is not empty and not a store: choose another STORE")
+        raise AlreadyExists(f"{path} is not empty and not a store: choose another STORE")
     path.mkdir(parents=True, exist_ok=True)
     write_json_with_checksum(path / FINGERPRINT_FILE, job.fingerprint)
 

@@ -6,13 +6,15 @@ import multiprocessing
 import os
 import pickle
 import signal
+import sys
 import tempfile
 import threading
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Protocol
 
 import torch
@@ -37,6 +39,7 @@ class SplitTask(Protocol):
 
 
 _POLL_SECONDS = 0.2
+_MAIN = "__main__"
 
 
 _worker: dict[str, Any] = {}
@@ -82,18 +85,19 @@ def _make_in_processes(
     # Through a file: as an argument, a large source would make us wait for the imports of each process.
     with tempfile.TemporaryDirectory() as folder:
         source_file = Path(folder, "source")
-        source_file.write_bytes(pickle.dumps(source))
+        pickled = pickle.dumps(source)
+        source_file.write_bytes(pickled)
         pool = ProcessPoolExecutor(workers, context, _start_worker, (source_file, counter))
         try:
-            _wait(_submit(pool, tasks), counter, progress)
+            _wait(_submit(pool, tasks, _MAIN.encode() in pickled), counter, progress)
         except BaseException:
             _terminate(pool)
             raise
         pool.shutdown()
 
 
-def _submit(pool: ProcessPoolExecutor, tasks: Sequence[SplitTask]) -> list[Future[None]]:
-    """Starts the processes from a thread with Ctrl-C blocked.
+def _submit(pool: ProcessPoolExecutor, tasks: Sequence[SplitTask], main: bool) -> list[Future[None]]:
+    """Starts the processes from a thread with Ctrl-C blocked; with `main`, they import the main script.
 
     They inherit the block and never see Ctrl-C, not even while they import; this process gets it and ends
     them. The thread also keeps a signal's exception, which the main thread gets, from coming between the
@@ -104,10 +108,26 @@ def _submit(pool: ProcessPoolExecutor, tasks: Sequence[SplitTask]) -> list[Futur
     def submit() -> list[Future[None]]:
         if hasattr(signal, "pthread_sigmask"):
             signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        return [pool.submit(_make_in_worker, task) for task in tasks]
+        with nullcontext() if main else _no_main_script():
+            return [pool.submit(_make_in_worker, task) for task in tasks]
 
     with ThreadPoolExecutor(1) as starter:
         return starter.submit(submit).result()
+
+
+@contextmanager
+def _no_main_script() -> Generator[None]:
+    """Processes that start meanwhile do not import the main script, which then needs no main guard.
+
+    `multiprocessing` tells a process to import the file of the module `__main__`. For a moment there is
+    another one, without a file.
+    """
+    main = sys.modules[_MAIN]
+    sys.modules[_MAIN] = ModuleType(_MAIN)
+    try:
+        yield
+    finally:
+        sys.modules[_MAIN] = main
 
 
 def _wait(futures: list[Future[None]], counter: Any, progress: Callable[[int], None]) -> None:
@@ -126,9 +146,8 @@ def _raise_failure(future: Future[None]) -> None:
         future.result()
     except BrokenProcessPool as error:
         raise WorkError(
-            "a worker process was killed (out of memory? or a script that calls prepare outside of "
-            "`if __name__ == '__main__':`?): run the same command again to continue; --workers 1 needs less "
-            "memory"
+            "a worker process was killed (out of memory?): run the same command again to continue; "
+            "--workers 1 needs less memory"
         ) from error
 
 

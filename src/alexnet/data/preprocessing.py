@@ -16,7 +16,10 @@ from alexnet.data.boxes import Corners, crop_windows
 from alexnet.data.buffers import BufferPool
 from alexnet.data.config import DataConfig, data_checks, default_input_size
 from alexnet.data.crops import Positions, center, cut
+from alexnet.data.decode import Pixels, in_channels
+from alexnet.data.photos import Photo, pixels_of
 from alexnet.data.randomness import ImageRandomness
+from alexnet.data.resize import pad, shrink, to_square, warp
 from alexnet.data.store import Store
 from alexnet.data.transforms import (
     erase,
@@ -203,6 +206,27 @@ class Preprocessing:
         row = color.expand(-1, -1, 1, images.shape[2], -1).contiguous()
         return self._normalized(images[:, None], row)[:, 0].permute(0, 3, 1, 2)
 
+    def __call__(self, photo: Photo) -> Tensor:
+        """(C, crop, crop) float32: the model's input for the central crop of one photo.
+
+        The photo is resized as the training photos were, and the input is that of `views="center"`. So it can
+        be used as a torchvision transform: a PIL image in, a tensor out. Errors as `pixels_of`.
+        """
+        square = torch.from_numpy(to_stored_square(pixels_of(photo), self))
+        return self.test_input(square[None], center(self.side, self.crop))[0].clone()
+
+    def __repr__(self) -> str:
+        """`Preprocessing(square of 72 pixels -> crop of 64 x 64, RGB, mean-image)`."""
+        sizes = f"square of {self.side} pixels -> crop of {self.crop} x {self.crop}"
+        return f"Preprocessing({sizes}, {self.channels}, {self.data.normalization})"
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without recycled memory, which belongs to one process."""
+        return {**self.__dict__, "_buffers": None, "_central_means": {}}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _buffers=BufferPool())
+
     def state(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
         """Everything, as a dictionary for JSON and as named tensors."""
         values = {"data": to_dict(self.data), "resized": dict(self.resized), "channels": self.channels}
@@ -305,6 +329,27 @@ class Preprocessing:
             None if jitter is None else torch.from_numpy(jitter[:, None]).to(device),
         )
         return inputs
+
+
+def to_stored_square(pixels: Pixels, preprocessing: Preprocessing) -> Pixels:
+    """(side, side, C): resized in the same way as the model's training photos, and gray if they were.
+
+    A square of that side is not resized. If training photos were padded, a photo larger than any of them is
+    first shrunk to their size.
+    """
+    resized, side = preprocessing.resized, preprocessing.side
+    pixels = in_channels(pixels, preprocessing.data.channels)
+    if pixels.shape[:2] == (side, side):
+        return pixels
+    if resized["resize"] == "pad":
+        return pad(shrink(pixels, int(resized["picture"]), resized["resampling"]), side)
+    return (warp if resized["resize"] == "warp" else to_square)(pixels, side, resized["resampling"])
+
+
+def enlargement(pixels: Pixels, preprocessing: Preprocessing) -> float:
+    """The factor by which `to_stored_square` enlarges the shorter side; 1 if photos are padded."""
+    padded = preprocessing.resized["resize"] == "pad"
+    return 1 if padded else preprocessing.side / min(pixels.shape[:2])
 
 
 def _other_channels(data: DataConfig, size: str) -> str:

@@ -7,13 +7,14 @@ slices image bytes by numpy offsets, so that no object is created per record.
 from __future__ import annotations
 
 import functools
+import importlib
 import os
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, chain, islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -28,6 +29,11 @@ from alexnet.data.subset import stratified_order
 from alexnet.errors import CommandError, DataError
 from alexnet.hardware import memory_bytes
 from alexnet.io import file_sha256, read_at
+from alexnet.text import counted, sized
+
+if TYPE_CHECKING:
+    from PIL import Image
+    from torch.utils.data import Dataset
 
 TRAIN = "train"
 RECORDS_PER_SHARD = 1024
@@ -65,6 +71,14 @@ class Record:
     boxes: tuple[Box, ...] = ()
     """Boxes, in fractions of the stored image."""
 
+    def __repr__(self) -> str:
+        """`Record('cat/1.jpg': label 0, 640 x 480 pixels, stored in 3.4 kB, 2 boxes)`."""
+        boxes = f", {counted(len(self.boxes), 'box')}" if self.boxes else ""
+        stored = f"stored in {sized(len(self.image))}"
+        return (
+            f"Record({self.key!r}: label {self.label}, {self.width} x {self.height} pixels, {stored}{boxes})"
+        )
+
 
 class Store:
     """A prepared data set. `store[i]` and `len(store)` refer to its training split, or to its first split if
@@ -95,6 +109,12 @@ class Store:
         memory = memory_bytes()
         fits = memory is None or sum(shard.bytes for shard in shards) <= memory // 2
         return cls(folder, manifest, fits if mapped is None else mapped)
+
+    def __repr__(self) -> str:
+        """`Store('stores/mine': 3 classes, train 48, val 21 images, 72 x 72 pixels, RGB)`."""
+        counts = ", ".join(f"{name} {len(split):,}" for name, split in self._splits.items())
+        classes = counted(len(self.classes), "class")
+        return f"Store({str(self.path)!r}: {classes}, {counts} images, {self.manifest.form})"
 
     @property
     def classes(self) -> list[Class]:
@@ -153,6 +173,22 @@ class Store:
             self.split(name)
         return Split(self.path, names, self.manifest, self._mapped)
 
+    def torch_dataset(
+        self, split: str = TRAIN, transform: Callable[[Image.Image], Any] | None = None
+    ) -> Dataset[tuple[Any, int]]:
+        """A split as a `torch.utils.data.Dataset` of pairs (image, label), for `torch.utils.data.DataLoader`.
+
+        `transform` receives each image as a PIL image, as torchvision's transforms do; a `Preprocessing` is
+        one, too. Without it, images are uint8 tensors (C, H, W). Labels are int, -1 for unlabeled images.
+        CommandError if there is no such split::
+
+            dataset = store.torch_dataset("train", predictor.preprocessing)
+            for images, labels in torch.utils.data.DataLoader(dataset, batch_size=128, shuffle=True): ...
+        """
+        # By its name: the data set reads images, and what reads images imports this file.
+        module: Any = importlib.import_module("alexnet.data.dataset")
+        return module.TorchDataset(self.split(split), transform)
+
     def __len__(self) -> int:
         return len(self._default())
 
@@ -185,6 +221,16 @@ class Split:
         self._shards: list[Shard | None] = [None] * len(self._entries)
         self._verified = [False] * len(self._entries)
         self._first = list(accumulate((shard.count for shard in self._entries), initial=0))
+
+    def __repr__(self) -> str:
+        """`Split('train': 48 images of 3 classes, 72 x 72 pixels, RGB)`."""
+        classes = counted(len(self.manifest.classes), "class")
+        return f"Split({self.name!r}: {counted(len(self), 'image')} of {classes}, {self.manifest.form})"
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the mapped files, which another process opens itself."""
+        state = {name: value for name, value in self.__dict__.items() if name != "labels"}
+        return {**state, "_shards": [None] * len(self._shards)}
 
     def __len__(self) -> int:
         return self._first[-1] if self._chosen is None else len(self._chosen)

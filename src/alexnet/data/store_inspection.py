@@ -32,7 +32,7 @@ from alexnet.data.findings import (
 )
 from alexnet.data.image_reader import read_photo
 from alexnet.data.store import Split, Store
-from alexnet.errors import CommandError
+from alexnet.errors import MissingPackage
 from alexnet.text import counted
 
 _MAX_BITS = 4
@@ -129,9 +129,9 @@ def _near_duplicate_sets(store: Store, progress: Callable[[int], object]) -> Dup
 
 
 def _refuse_without_imagehash() -> None:
-    """CommandError with the package to install if ImageHash is missing."""
+    """MissingPackage with the package to install if ImageHash is missing."""
     if importlib.util.find_spec("imagehash") is None:
-        raise CommandError("--near-duplicates needs ImageHash: type pip install 'alexnet[duplicates]'")
+        raise MissingPackage("--near-duplicates needs ImageHash: type pip install 'alexnet[duplicates]'")
 
 
 def near_duplicates(
@@ -141,7 +141,7 @@ def near_duplicates(
 
     Images are in one set if a chain of near duplicates connects them. Images of one color have no
     frequencies to compare and are left out. Reads every image once; `progress(count)` is called as images are
-    finished. CommandError if ImageHash is missing.
+    finished. MissingPackage if ImageHash is missing.
     """
     _refuse_without_imagehash()
     places = [(name, index) for name in store.splits for index in range(len(store.split(name)))]

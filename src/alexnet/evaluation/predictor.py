@@ -2,36 +2,24 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from PIL import Image
 from torch import Tensor
 
 from alexnet.config import RunConfig
 from alexnet.data.classes import Class, check_same_classes
 from alexnet.data.crops import center, default_views
-from alexnet.data.decode import (
-    PHOTO_SUFFIXES,
-    Pixels,
-    check_size,
-    decode,
-    in_channels,
-    orientation_of,
-    rgb,
-    turn_pixels,
-)
-from alexnet.data.preprocessing import Preprocessing
-from alexnet.data.resize import pad, shrink, to_square, warp
-from alexnet.data.sources.tree import open_folder, read_file
-from alexnet.errors import AlexNetError, CommandError
+from alexnet.data.decode import Pixels, in_channels
+from alexnet.data.photos import Photo, list_photos, pixels_of
+from alexnet.data.preprocessing import Preprocessing, to_stored_square
+from alexnet.errors import AlexNetError, CommandError, MissingPackage
 from alexnet.evaluation.inference import BATCH_SIZE, group_by_size, images_per_pass, testing
 from alexnet.evaluation.views import ScaledView, parse_views, rendered_sizes, scaled_views
 from alexnet.models import bundle
@@ -41,42 +29,12 @@ from alexnet.runs.calibration import Calibration, read_calibration
 from alexnet.runs.provenance import Provenance
 from alexnet.runs.results import ViewSet
 from alexnet.runs.run_dir import RunDir, find_weights, members_of
-from alexnet.tasks.base import Prediction, Task, task_of
+from alexnet.tasks.base import BoxPrediction, Prediction, Task, task_of
 from alexnet.tasks.classification import Classification
+from alexnet.text import counted, first_few
 
-Photo: TypeAlias = "str | Path | bytes | Image.Image | npt.NDArray[np.uint8] | Tensor"
-"""The path of a file, its contents, or pixels."""
-
-
-def find_photos(folder: Path) -> list[Path]:
-    """All photos below a folder, recognized by their names, sorted; hidden files and folders are left out.
-
-    DataError if a folder cannot be listed.
-    """
-    listing = open_folder(folder).listing
-    files = (Path(listing.path(file)) for file in listing.ending_in(*PHOTO_SUFFIXES))
-    return sorted(folder / file for file in files if not _hidden(file))
-
-
-def to_stored_square(pixels: Pixels, preprocessing: Preprocessing) -> Pixels:
-    """(side, side, C): resized in the same way as the model's training photos, and gray if they were.
-
-    A square of that side is not resized. If training photos were padded, a photo larger than any of them is
-    first shrunk to their size.
-    """
-    resized, side = preprocessing.resized, preprocessing.side
-    pixels = in_channels(pixels, preprocessing.data.channels)
-    if pixels.shape[:2] == (side, side):
-        return pixels
-    if resized["resize"] == "pad":
-        return pad(shrink(pixels, int(resized["picture"]), resized["resampling"]), side)
-    return (warp if resized["resize"] == "warp" else to_square)(pixels, side, resized["resampling"])
-
-
-def enlargement(pixels: Pixels, preprocessing: Preprocessing) -> float:
-    """The factor by which `to_stored_square` enlarges the shorter side; 1 if photos are padded."""
-    padded = preprocessing.resized["resize"] == "pad"
-    return 1 if padded else preprocessing.side / min(pixels.shape[:2])
+if TYPE_CHECKING:
+    import pandas
 
 
 def rendered(pixels: Pixels, preprocessing: Preprocessing, scaled: Sequence[ScaledView]) -> list[Pixels]:
@@ -92,44 +50,6 @@ def rendered(pixels: Pixels, preprocessing: Preprocessing, scaled: Sequence[Scal
     return [each.render(photo, resized["resampling"]) for each in scaled]
 
 
-def pixels_of(photo: Photo) -> Pixels:
-    """(H, W, 3) uint8 RGB, turned upright by its EXIF orientation.
-
-    CommandError for a missing file or an array of another form, DataError for a file that cannot be read;
-    UnreadableImage for a file without a photo, and for an extreme size or shape.
-    """
-    if isinstance(photo, str | Path | bytes):
-        return decode(photo if isinstance(photo, bytes) else _read(Path(photo)), exif=True)
-    if isinstance(photo, Image.Image):
-        check_size(*photo.size)
-        return turn_pixels(rgb(photo), orientation_of(photo))
-    return _checked(photo)
-
-
-def _read(path: Path) -> bytes:
-    if not os.path.lexists(path):
-        raise CommandError(f"no such photo: {path}")
-    return read_file(path)
-
-
-def _hidden(path: Path) -> bool:
-    return any(part.startswith(".") for part in path.parts)
-
-
-def _checked(photo: npt.NDArray[np.uint8] | Tensor) -> Pixels:
-    array = np.asarray(photo.cpu() if isinstance(photo, Tensor) else photo)
-    if array.ndim == 2:
-        array = array[:, :, None]
-    counts = (1, 3)
-    planes = array.ndim == 3 and array.shape[0] in counts and array.shape[2] not in counts
-    if isinstance(photo, Tensor) and planes:
-        array = array.transpose(1, 2, 0)
-    if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] not in counts:
-        raise CommandError(f"a photo must be uint8 (H, W, 3) or (H, W), got {array.dtype} {array.shape}")
-    check_size(array.shape[1], array.shape[0])
-    return cast(Pixels, np.array(np.broadcast_to(array, (*array.shape[:2], 3)), order="C"))
-
-
 _Item = TypeVar("_Item")
 _Row = TypeVar("_Row")
 
@@ -137,9 +57,10 @@ _Row = TypeVar("_Row")
 class Predictor:
     """A trained model with all it needs to predict for photos: preprocessing, class names and its task.
 
-    Photos are paths, files' bytes, PIL images, uint8 arrays (H, W, 3) or uint8 tensors (H, W, 3) or (3, H,
-    W), in RGB, or gray with one channel for three or as (H, W), and of any size; each is resized as the
-    model's training photos were. Up to rounding, a prediction does not depend on the other photos of a call.
+    Photos are paths, folders, http(s) addresses, files' bytes, PIL images, uint8 arrays (H, W, 3) or uint8
+    tensors (H, W, 3) or (3, H, W), in RGB, or gray with one channel for three or as (H, W), and of any size;
+    each is resized as the model's training photos were. A folder stands for all photos below it, sorted. Up
+    to rounding, a prediction does not depend on the other photos of a call.
     """
 
     def __init__(self, bundle: ModelBundle, batch_size: int = BATCH_SIZE) -> None:
@@ -148,6 +69,18 @@ class Predictor:
         self._batch_size = batch_size
         self.calibration = bundle.calibration
         """Applied to probabilities of the views that it was made with."""
+
+    def __repr__(self) -> str:
+        """`Predictor(alexnet-modern: 3 classes (cat, dog, owl), input 112 x 112 RGB, on cpu)`."""
+        return f"Predictor({self._described()})"
+
+    def _described(self) -> str:
+        classes = counted(len(self.classes), "class")
+        named, preprocessing = first_few([each.name for each in self.classes], 3), self.preprocessing
+        size = f"{preprocessing.crop} x {preprocessing.crop} {preprocessing.channels}"
+        tensors = (*self.model.parameters(), *self.model.buffers())
+        device = tensors[0].device if tensors else "cpu"
+        return f"{self.config.recipe}: {classes} ({named}), input {size}, on {device}"
 
     @property
     def bundle(self) -> ModelBundle:
@@ -227,13 +160,47 @@ class Predictor:
         task.check_photos(self._bundle, chosen)
         scaled = scaled_views(self._bundle, chosen)
         found: list[list[Prediction] | AlexNetError] = []
-        for each in self._rows(task, _as_list(photos), scaled):
+        for each in self._rows(task, list_photos(photos), scaled):
             if isinstance(each, AlexNetError):
                 found.append(each)
             else:
                 row, size = each
                 found.append(task.predictions(row, self.classes, scaled, size))
         return found
+
+    def predict_frame(
+        self,
+        photos: Photo | Sequence[Photo],
+        views: str | ViewSet = "",
+        top: int | None = None,
+        min_score: float | None = None,
+    ) -> pandas.DataFrame:
+        """The predictions as a `pandas.DataFrame`: a row for each, and one for a photo without any.
+
+        The columns are `photo` (its path or address, or its number from 0), `rank` (from 1), `wnid`, `name`,
+        `probability` (for boxes `score`, `x0`, `y0`, `x1`, `y1` in pixels) and `error`: why a photo could not
+        be read, else empty. Where there is no prediction, `rank` is 0 and its numbers are NaN.
+
+        MissingPackage without pandas; otherwise errors as `predict`, but for photos that cannot be read.
+        """
+        try:
+            import pandas
+        except ImportError:
+            raise MissingPackage("a DataFrame needs pandas: type pip install 'alexnet[pandas]'") from None
+        listed = list_photos(photos)
+        rows: list[dict[str, Any]] = []
+        for number, (photo, found) in enumerate(
+            zip(listed, self.attempt(listed, views, top, min_score), strict=True)
+        ):
+            error = str(found) if isinstance(found, AlexNetError) else ""
+            named = {"photo": str(photo) if isinstance(photo, str | Path) else number}
+            made = [] if isinstance(found, AlexNetError) else found
+            for rank, prediction in enumerate(made, start=1):
+                rows.append({**named, "rank": rank, **_columns(prediction), "error": ""})
+            if not made:
+                rows.append({**named, "rank": 0, "wnid": "", "name": "", "error": error})
+        numbers = ("score", "x0", "y0", "x1", "y1") if self.predicts_boxes else ("probability",)
+        return pandas.DataFrame(rows, columns=["photo", "rank", "wnid", "name", *numbers, "error"])
 
     def probabilities(
         self, photos: Photo | Sequence[Photo], views: str | ViewSet = ""
@@ -245,7 +212,7 @@ class Predictor:
         without a name ten crops, or the central one for a model trained without mirroring. Calibrated, if the
         model was calibrated for these views.
         """
-        rows = [_raised(each) for each in self._class_rows(_as_list(photos), views)]
+        rows = [_raised(each) for each in self._class_rows(list_photos(photos), views)]
         made = np.stack(rows) if rows else np.empty((0, len(self.classes)), np.float32)
         calibration = self.calibration_for(views)
         return made if calibration is None else calibration.apply(made)
@@ -338,7 +305,7 @@ class Predictor:
 
     def _squares(self, photos: Photo | Sequence[Photo], count: int) -> Iterator[Tensor]:
         """uint8 (n, side, side, C), n at most `count`."""
-        listed = _as_list(photos)
+        listed = list_photos(photos)
         for start in range(0, len(listed), count):
             squares = [
                 to_stored_square(pixels_of(photo), self.preprocessing)
@@ -365,7 +332,12 @@ class EnsemblePredictor(Predictor):
                 )
             check_same_classes(members[0].classes, member.classes, "classes of the models")
         self.members = tuple(members)
+        """The predictors whose probabilities are averaged."""
         self._default_views = default_views(all(each.preprocessing.data.mirror for each in members))
+
+    def __repr__(self) -> str:
+        """`EnsemblePredictor(3 models, the first alexnet-2012: 3 classes (cat, dog, owl), ...)`."""
+        return f"EnsemblePredictor({len(self.members)} models, the first {self._described()})"
 
     def attempt(
         self,
@@ -378,7 +350,7 @@ class EnsemblePredictor(Predictor):
         task = self._task_for_photos(top, min_score).calibrated(self.calibration_for(views))
         return [
             each if isinstance(each, AlexNetError) else task.predictions(each, self.classes, (), (0, 0))
-            for each in self._class_rows(_as_list(photos), views)
+            for each in self._class_rows(list_photos(photos), views)
         ]
 
     def _views(self, views: str | ViewSet, task: Task[Any, Any, Any]) -> ViewSet:
@@ -414,14 +386,15 @@ def _load_model(path: Path, device: str | torch.device, batch_size: int) -> Pred
     return Predictor(loaded, batch_size)
 
 
+def _columns(prediction: Prediction) -> dict[str, Any]:
+    """The fields of a prediction, with the corners of its box in columns of their own."""
+    values = dict(prediction._asdict())
+    if isinstance(prediction, BoxPrediction):
+        values |= dict(zip(("x0", "y0", "x1", "y1"), values.pop("box"), strict=True))
+    return values
+
+
 def _raised(found: _Item | AlexNetError) -> _Item:
     if isinstance(found, AlexNetError):
         raise found
     return found
-
-
-def _as_list(photos: Photo | Sequence[Photo]) -> list[Photo]:
-    """One photo becomes a list of one; an array or tensor of four dimensions is many."""
-    if isinstance(photos, np.ndarray | Tensor):
-        return list(photos) if photos.ndim == 4 else [photos]
-    return [photos] if isinstance(photos, str | Path | bytes | Image.Image) else list(photos)

@@ -17,7 +17,7 @@ from torch import Tensor
 from alexnet.config import RunConfig
 from alexnet.data.classes import Class, classes_from_wnids, imagenet_classes
 from alexnet.data.preprocessing import Preprocessing
-from alexnet.errors import CommandError, DataError, WorkError
+from alexnet.errors import AlreadyExists, CommandError, DataError, WorkError
 from alexnet.io import atomic_dir, file_sha256
 from alexnet.models import bundle, convert
 from alexnet.models.bundle import ModelBundle, default_terms
@@ -135,9 +135,9 @@ _INITIAL_POSITION: Mapping[str, Any] = {"epoch": 0, "errors": {}, "store_digest"
 
 
 def refuse_taken(run: Path) -> None:
-    """CommandError if `run` is a file or a non-empty directory."""
+    """AlreadyExists if `run` is a file or a non-empty directory."""
     if run.is_file() or (run.is_dir() and any(run.iterdir())):
-        raise CommandError(f"{run} exists: choose another directory for the imported model")
+        raise AlreadyExists(f"{run} exists: choose another directory for the imported model")
 
 
 def write_run(run: Path, net: ModelBundle, source: Path, framework: str, command: Sequence[str]) -> RunDir:

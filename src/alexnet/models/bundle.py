@@ -34,7 +34,7 @@ from alexnet.checksum import CHECKSUM, Damaged, FileVersion, with_checksum
 from alexnet.config import RunConfig, config_from_dict, from_dict, to_dict
 from alexnet.data.classes import Class, are_custom, different_classes
 from alexnet.data.preprocessing import Preprocessing
-from alexnet.errors import CommandError, DataError
+from alexnet.errors import AlexNetError, DataError, MissingPackage, NotFound
 from alexnet.hardware import choose_device, cpu_count
 from alexnet.io import CannotWrite, atomic_write
 from alexnet.json_reader import as_object, check_version, parse_json, refusing
@@ -43,6 +43,7 @@ from alexnet.models.registry import build_run
 from alexnet.runs.calibration import Calibration
 from alexnet.runs.checkpoints import check_weights
 from alexnet.runs.provenance import Provenance
+from alexnet.text import counted
 
 MODEL_FORMAT_VERSION = 1
 INPUT, OUTPUT = "images", "logits"
@@ -76,6 +77,11 @@ class ModelBundle:
     """How it was trained; None in checkpoints, where the run folder shows it."""
     calibration: Calibration | None = None
     """Of its probabilities, if it was calibrated; None in checkpoints, as for `provenance`."""
+
+    def __repr__(self) -> str:
+        """`ModelBundle(alexnet-modern: AlexNet of 3 classes, Preprocessing(...))`."""
+        kind, classes = type(self.model).__name__, counted(len(self.classes), "class")
+        return f"ModelBundle({self.config.recipe}: {kind} of {classes}, {self.preprocessing!r})"
 
 
 @dataclass(frozen=True)
@@ -126,8 +132,8 @@ def load(path: Path, device: torch.device | str = "auto", needs_weights: bool = 
     """The model in evaluation mode, with everything that is saved with it.
 
     A safetensors file's model is on `device` (errors as `choose_device`), an ONNX file's on the CPU.
-    CommandError if there is no such file, or ONNX Runtime is not installed; DataError where it is not a
-    model file, is damaged, is of a newer version, does not fit its own configuration, or, with
+    NotFound if there is no such file, MissingPackage if ONNX Runtime is not installed; DataError where it is
+    not a model file, is damaged, is of a newer version, does not fit its own configuration, or, with
     `needs_weights`, is an ONNX file.
     """
     if _is_onnx(path) and not needs_weights:
@@ -253,10 +259,10 @@ def mismatch(name: str, weights: Mapping[str, Tensor], expected: Mapping[str, Te
 
 
 def refuse_without_packages(names: Iterable[str]) -> None:
-    """CommandError with what to install, if packages for ONNX files are missing."""
+    """MissingPackage with what to install, if packages for ONNX files are missing."""
     missing = [name for name in names if importlib.util.find_spec(name) is None]
     if missing:
-        raise CommandError(f"an .onnx file needs {', '.join(missing)}: type pip install 'alexnet[onnx]'")
+        raise MissingPackage(f"an .onnx file needs {', '.join(missing)}: type pip install 'alexnet[onnx]'")
 
 
 class OnnxModel(nn.Module):
@@ -361,7 +367,7 @@ def _texts(values: Mapping[str, Any]) -> dict[str, str]:
 def _opened(path: Path) -> Generator[Any]:
     """The open safetensors file; errors while it is read become one line."""
     if not path.is_file():
-        raise CommandError(f"no model file at {path}: use a run directory or a .safetensors file")
+        raise NotFound(f"no model file at {path}: use a run directory or a .safetensors file")
     if _is_onnx(path):
         raise DataError(
             f"{path} can only be run, its weights cannot be used: use the run, or the .safetensors file "
@@ -376,6 +382,8 @@ def _opened(path: Path) -> Generator[Any]:
     try:
         with safe_open(path, framework="pt") as opened:
             yield opened
+    except AlexNetError:
+        raise
     except (SafetensorError, ValueError) as error:
         raise DataError(
             f"{path} is not a complete safetensors file ({error}): use one that this program wrote"
@@ -415,7 +423,7 @@ def _read_onnx(path: Path) -> Any:
     """The file as an ONNX `ModelProto`; errors as `load`."""
     refuse_without_packages(("onnx", "onnxruntime"))
     if not path.is_file():
-        raise CommandError(f"no model file at {path}: use a run directory or an exported file")
+        raise NotFound(f"no model file at {path}: use a run directory or an exported file")
     import onnx
     from google.protobuf.message import DecodeError
 

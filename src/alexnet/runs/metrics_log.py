@@ -176,6 +176,8 @@ def _parsed(line: str, path: Path) -> dict[str, Any]:
     """A line as an event; Damaged if it is another text."""
     try:
         return _event(without_checksum(parse_json(line), path))
+    except Damaged:
+        raise
     except (ValueError, KeyError) as error:
         raise Damaged(
             f"{path} is damaged: it has a line that is no event ({reason_of(error)})", _WAY_ON

@@ -11,6 +11,7 @@ from typing import Any, Literal, cast
 from alexnet import old_names
 from alexnet.json_reader import as_object, check_version, read_document
 from alexnet.serialization import from_dict, to_dict
+from alexnet.text import counted, percentage
 
 EVALUATION_FILE = "evaluation.json"
 
@@ -252,6 +253,25 @@ class EvalResult:
             raise ValueError(
                 f"{sum(predicted)} images were predicted to be of some class, but the split has {self.images}"
             )
+
+    def __repr__(self) -> str:
+        """`EvalResult(mine on val of stores/mine, ten: 21 images, top-1 error 14.3 % (5.0 to 34.6 %))`.
+
+        Intervals are of 95 %. All fields are in `to_dict()`.
+        """
+        tested = " + ".join(each.run for each in self.runs)
+        parts = [counted(self.images, "image")]
+        for name, rate in (("top-1", self.top1), ("top-5", self.top5)):
+            if rate is not None and self.classifies:
+                low, high = (percentage(each) for each in rate.interval)
+                parts.append(f"{name} error {percentage(rate.error)} ({low.removesuffix(' %')} to {high})")
+        if self.localization is not None:
+            located = self.localization
+            error = percentage(located.top1_localization_errors / located.images)
+            parts.append(f"top-1 localization error {error}")
+        if self.detection is not None:
+            parts.append(f"mean average precision {self.detection.mean_average_precision:.3f}")
+        return f"EvalResult({tested} on {self.split} of {self.store}, {self.views}: {', '.join(parts)})"
 
     @property
     def top1(self) -> Rate:

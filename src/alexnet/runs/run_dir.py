@@ -11,7 +11,7 @@ from typing import Any
 from alexnet import old_names
 from alexnet.checksum import write_json_with_checksum
 from alexnet.config import RunConfig, config_from_dict, from_dict, split_setting, to_dict
-from alexnet.errors import CommandError, DataError, WorkError
+from alexnet.errors import AlreadyExists, CommandError, DataError, NotFound, WorkError
 from alexnet.io import exclusive_lock, is_left_over
 from alexnet.json_reader import as_object, read_object
 from alexnet.runs.checkpoints import WEIGHTS, CheckpointName, checkpoint_folders, find_checkpoint
@@ -68,24 +68,24 @@ class RunDir:
 
     @classmethod
     def refuse_taken(cls, path: Path) -> None:
-        """CommandError if no new run can start at `path`: it must not exist, or be empty."""
+        """AlreadyExists if no new run can start at `path`: it must not exist, or be empty."""
         if path.is_file():
-            raise CommandError(f"{path} is a file: choose another directory with --run")
+            raise AlreadyExists(f"{path} is a file: choose another directory with --run")
         if path.exists() and not all(map(is_left_over, path.iterdir())):
             begun = cls(path).config_file.is_file()
             go_on = "type --resume to continue that run, or " if begun else ""
             what = "exists" if begun else "is not empty, but has no run that could be continued"
-            raise CommandError(f"{path} {what}: {go_on}choose another directory with --run")
+            raise AlreadyExists(f"{path} {what}: {go_on}choose another directory with --run")
 
     @classmethod
     def open(cls, path: Path, or_file: bool = False) -> RunDir:
-        """The run at `path`; CommandError if there is none.
+        """The run at `path`; NotFound if there is none.
 
         With `or_file`, an exported file is accepted, too: it has weights, but none of the other files.
         """
         run = cls(path)
         if not run.config_file.is_file() and not (or_file and run.is_exported):
-            raise CommandError(why_no_run(path))
+            raise NotFound(why_no_run(path))
         return run
 
     @property
@@ -292,7 +292,7 @@ CHECKPOINTS: tuple[CheckpointName, ...] = ("last", "best")
 def find_weights(path: Path, checkpoint: str = "last") -> Path:
     """The weights of a run directory's checkpoint.
 
-    A file is returned unchanged. CommandError if there is nothing; DataError if a checkpoint is damaged.
+    A file is returned unchanged. NotFound if there is nothing; DataError if a checkpoint is damaged.
     """
     if checkpoint not in CHECKPOINTS:
         raise CommandError(f"no checkpoint {checkpoint!r}; it must be {' or '.join(CHECKPOINTS)}")
@@ -302,12 +302,12 @@ def find_weights(path: Path, checkpoint: str = "last") -> Path:
     if is_ensemble(path):
         raise CommandError(f"{path} is an ensemble: choose one of its models, such as {_a_net(path)}")
     if not path.is_dir():
-        raise CommandError(f"no run directory or model file at {path}")
+        raise NotFound(f"no run directory or model file at {path}")
     file = _weights_of(path / "checkpoints", checkpoint)
     if not (path / "config.json").is_file() and not file.is_file():
-        raise CommandError(why_no_run(path))
+        raise NotFound(why_no_run(path))
     if not file.is_file():
-        raise CommandError(f"no weights at {file.parent}; train it first")
+        raise NotFound(f"no weights at {file.parent}; train it first")
     return file
 
 

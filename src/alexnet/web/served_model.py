@@ -20,10 +20,11 @@ from alexnet.analysis.saliency import grad_cam, last_maps
 from alexnet.data.classes import check_same_classes, label_map
 from alexnet.data.crops import Positions, center, default_views
 from alexnet.data.decode import Pixels
+from alexnet.data.preprocessing import enlargement, to_stored_square
 from alexnet.data.store import Store
 from alexnet.errors import CommandError
 from alexnet.evaluation.inference import score_crops
-from alexnet.evaluation.predictor import Predictor, enlargement, load, to_stored_square
+from alexnet.evaluation.predictor import Predictor, load
 from alexnet.evaluation.views import positions_of
 from alexnet.models.registry import last_hidden_layer
 from alexnet.progress import ProgressBar, no_progress_bar

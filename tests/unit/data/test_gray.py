@@ -22,13 +22,13 @@ from alexnet.data.crops import center, ten
 from alexnet.data.decode import decode, in_channels
 from alexnet.data.loader import Batching, Loader
 from alexnet.data.manifest import MANIFEST_FILE, PrepareSettings
+from alexnet.data.photos import pixels_of
 from alexnet.data.prepare import prepare
-from alexnet.data.preprocessing import Preprocessing
+from alexnet.data.preprocessing import Preprocessing, enlargement, to_stored_square
 from alexnet.data.randomness import ImageRandomness
 from alexnet.data.sources import Box, open_source
 from alexnet.data.store import Store
 from alexnet.errors import CommandError, DataError
-from alexnet.evaluation.predictor import enlargement, pixels_of, to_stored_square
 from alexnet.recipes import get
 
 DIGITS = DataConfig(

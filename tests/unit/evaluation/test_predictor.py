@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -181,3 +182,35 @@ def test_models_of_other_classes_have_no_mean(net) -> None:
     turned = replace(net, classes=net.classes[::-1])
     with pytest.raises(DataError, match="classes of the models"):
         EnsemblePredictor([Predictor(net), Predictor(turned)])
+
+
+def test_predictions_as_a_table(classifier, photos, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.jpg"
+    broken.write_bytes(b"no photo")
+    files = val_photos(photos)[:2]
+    frame = classifier.predict_frame([files[0], broken, jpeg(5)], views="center", top=2)
+    assert list(frame.columns) == ["photo", "rank", "wnid", "name", "probability", "error"]
+    assert frame.photo.tolist() == [str(files[0]), str(files[0]), str(broken), 2, 2]
+    assert frame["rank"].tolist() == [1, 2, 0, 1, 2]
+    predicted = [
+        best for each in classifier.predict([files[0], jpeg(5)], views="center", top=2) for best in each
+    ]
+    rows = frame[frame.error == ""]
+    assert [tuple(row) for row in rows[["wnid", "name", "probability"]].itertuples(index=False)] == predicted
+    (error,) = frame[frame.photo == str(broken)].error
+    assert error
+    assert classifier.predict_frame([], views="center").empty
+
+
+def test_a_table_without_pandas_is_refused_with_what_to_install(classifier, monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(ImportError, match=r"pip install 'alexnet\[pandas\]'"):
+        classifier.predict_frame(jpeg(5))
+
+
+def test_what_is_printed_says_what_it_holds(classifier, net) -> None:
+    text = f"alexnet-2012: {CLASSES} classes (n00000000, n00000001, n00000002, ...)"
+    assert repr(classifier).startswith(f"Predictor({text}, input ")
+    ensemble = EnsemblePredictor([classifier, Predictor(net)])
+    assert repr(ensemble).startswith(f"EnsemblePredictor(2 models, the first {text}, input ")
+    assert repr(net).startswith(f"ModelBundle(alexnet-2012: Tiny of {CLASSES} classes, Preprocessing(")

@@ -15,7 +15,7 @@ from PIL import Image
 from alexnet.analysis.neighbors import SimilarImages
 from alexnet.analysis.saliency import grad_cam
 from alexnet.data.crops import ten
-from alexnet.evaluation.predictor import to_stored_square
+from alexnet.data.preprocessing import to_stored_square
 from alexnet.web.photos import StorePhotos
 from alexnet.web.served_model import NEIGHBORS_SHOWN, Analyses, ServedModel, similar_of
 from alexnet.web.upload import read_upload

@@ -12,7 +12,7 @@ from alexnet.data.sources.base import Source, SourceOptions
 from alexnet.data.sources.photo_files import OpenedSource
 from alexnet.data.sources.selection import check_fraction, hold_out
 from alexnet.data.sources.tree import Tree, open_folder, open_tar, refuse_compressed
-from alexnet.errors import CommandError, DataError
+from alexnet.errors import CommandError, DataError, NotFound
 
 _SUPPORTED = (
     "the official ILSVRC-2012 tars, Kaggle's tree, folders of splits or classes, photos with a label file, "
@@ -50,11 +50,11 @@ def open_source(
     """The labeled photos in a folder, tar or parquet file, which are never changed.
 
     If they have no validation split, `val_fraction` of each class is held out (see `hold_out`); 0 keeps all
-    in `train`. CommandError if `path` does not exist, DataError if its form is not recognized.
+    in `train`. NotFound if `path` does not exist, DataError if its form is not recognized.
     """
     check_fraction(val_fraction)
     if not path.exists():
-        raise CommandError(f"no such file or folder: {path}")
+        raise NotFound(f"no such file or folder: {path}")
     source = dataclasses.replace(_recognize(path, options), options=options.recorded(path))
     return hold_out(source, val_fraction)
 

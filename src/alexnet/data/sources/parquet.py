@@ -199,6 +199,8 @@ class ParquetSplit:
             image, path = unwrap(self._images(file, column, group)[row].as_py())
             if image is None:
                 image = _beside(file.path, path)
+        except DataError:
+            raise
         except ValueError as error:
             raise UnreadableImage(str(error)) from error
         return Example(image, int(self.labels[index]), self.key(index))

@@ -127,6 +127,8 @@ def _lists(tree: Tree) -> dict[str, str]:
 def _parse_file(tree: Tree, file: int) -> XmlAnnotation:
     try:
         return parse(tree.read(file))
+    except DataError:
+        raise
     except ValueError as error:
         raise DataError(f"{tree.path}: broken boxes in {tree.listing.path(file)}: {error}") from error
 
@@ -187,6 +189,8 @@ class XmlBoxes:
             return check_boxes([], (1, 1))
         try:
             return place_boxes(parse(self.tree.read(file)).labeled(self.labels), image, self.upright)
+        except DataError:
+            raise
         except ValueError as error:
             raise DataError(
                 f"{self.tree.path}: broken boxes in {self.tree.listing.path(file)}: {error}"

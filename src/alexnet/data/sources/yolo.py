@@ -133,6 +133,8 @@ def _class_names(tree: Tree, files: Sequence[int]) -> tuple[list[str], int | Non
                 names = parse_names(tree.text(file))
             else:
                 names = [line.strip() for line in tree.text(file).splitlines() if line.strip()]
+        except DataError:
+            raise
         except ValueError as error:
             raise DataError(f"{tree.path}: {tree.listing.path(file)}: {error}") from error
         if names:
@@ -193,6 +195,8 @@ def _objects(tree: Tree, file: int, names: Sequence[str]) -> list[tuple[str, tup
             corners = _corners(values)
             if not (np.isfinite(corners).all() and max(map(abs, corners)) <= 1 + _MARGIN):
                 raise ValueError
+        except DataError:
+            raise
         except ValueError:
             raise DataError(
                 f"{where} is not the number of a class and four fractions, or a polygon: {line.strip()!r}"

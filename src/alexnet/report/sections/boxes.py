@@ -10,8 +10,8 @@ import numpy.typing as npt
 from alexnet.data import boxes as box_geometry
 from alexnet.data.boxes import BoxTable
 from alexnet.data.image_reader import read_photo
+from alexnet.data.photos import Photo
 from alexnet.errors import CommandError
-from alexnet.evaluation.predictor import Photo
 from alexnet.evaluation.views import is_whole
 from alexnet.published.imagenet import ILSVRC_BOX_OVERLAP
 from alexnet.report.plots.boxes import COLOR_LEGEND, DrawnBox, draw_box_photos

@@ -11,12 +11,13 @@ import torch
 from matplotlib.figure import Figure
 
 from alexnet.analysis.features import features_path
+from alexnet.data.photos import Photo
 from alexnet.data.store import Store
 from alexnet.errors import AlexNetError
 from alexnet.evaluation import ensemble, metrics, run_evaluation
 from alexnet.evaluation.inference import InferenceOptions
 from alexnet.evaluation.prediction_cache import cached_predictions
-from alexnet.evaluation.predictor import Photo, load
+from alexnet.evaluation.predictor import load
 from alexnet.models.registry import last_hidden_layer
 from alexnet.progress import ProgressBar
 from alexnet.report.comparison import evaluated_predictions
