@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import cast
 
 import torch
-from torch import nn
+from torch import fx, nn
 from torch.nn.functional import conv2d
 
 from alexnet.errors import CommandError
@@ -301,6 +301,11 @@ class AlexNet(nn.Module):
 
     def _checked(self, images: torch.Tensor) -> torch.Tensor:
         """`images`, channels-last; CommandError if they are not a batch of this model's crop."""
+        if not isinstance(images, fx.Proxy):  # torch.fx follows the model without images
+            self._refuse_others(images)
+        return images.contiguous(memory_format=torch.channels_last)
+
+    def _refuse_others(self, images: torch.Tensor) -> None:
         wanted = (self.channels, self.crop, self.crop)
         if images.ndim == 3 and images.shape == wanted:
             raise CommandError(f"one image {wanted} without a batch dimension: pass images[None]")
@@ -310,7 +315,6 @@ class AlexNet(nn.Module):
                 f"(N, {', '.join(map(str, wanted))}): crop them, or build it with another crop "
                 f"({self.architecture.min_crop} pixels or more)"
             )
-        return images.contiguous(memory_format=torch.channels_last)
 
     def _at_least_a_crop(self, images: torch.Tensor) -> torch.Tensor:
         """`images`, channels-last; CommandError if they are smaller than this model's crop."""

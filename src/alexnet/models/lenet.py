@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from typing import ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 from torch.nn import functional
 
 from alexnet.errors import CommandError
@@ -122,7 +122,9 @@ class LeNet(nn.Module, ABC):
 
     def _checked(self, images: Tensor) -> Tensor:
         wanted = f"(N, {self.channels}, {self.crop}, {self.crop})"
-        if images.ndim != 4 or images.shape[1:] != (self.channels, self.crop, self.crop):
+        expected = (self.channels, self.crop, self.crop)
+        # torch.fx follows the model without images.
+        if not isinstance(images, fx.Proxy) and (images.ndim != 4 or images.shape[1:] != expected):
             raise CommandError(
                 f"images are {tuple(images.shape)}, this model was built for {wanted}: "
                 "crop them, or build it with another crop or number of channels"

@@ -13,7 +13,7 @@ from typing import ClassVar, Literal, cast
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
 from alexnet.data.boxes import WHOLE, Corners
 from alexnet.errors import CommandError
@@ -79,7 +79,9 @@ class OverFeat(nn.Module):
     @property
     def map_step_pixels(self) -> int:
         """Pixels between neighboring positions of a class map: 16 (fast) or 12 (accurate)."""
-        return self.architecture.conv1_stride * math.prod(pool or 1 for pool in self.architecture.pools[:-1])
+        return self.architecture.conv1_stride * math.prod(
+            [pool or 1 for pool in self.architecture.pools[:-1]]
+        )
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (N, num_classes) of preprocessed images (N, 3, crop, crop)."""
@@ -226,7 +228,9 @@ class OverFeat(nn.Module):
 
     def _checked(self, images: Tensor) -> Tensor:
         """`images`, channels-last; CommandError if they are not a batch of this model's crop."""
-        if images.ndim != 4 or images.shape[1:] != (3, self.crop, self.crop):
+        wanted = (3, self.crop, self.crop)
+        # torch.fx follows the model without images.
+        if not isinstance(images, fx.Proxy) and (images.ndim != 4 or images.shape[1:] != wanted):
             raise CommandError(
                 f"images are {tuple(images.shape)}, this model was built for (N, 3, {self.crop}, {self.crop}"
                 f"): crop them, or build it with another crop ({MINIMUM_CROP_PIXELS} pixels or more)"

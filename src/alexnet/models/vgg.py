@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
 from alexnet.errors import CommandError
 from alexnet.models.config import VGG_VARIANTS, VGGArchitecture, chosen
@@ -180,6 +180,11 @@ class VGG(nn.Module):
 
     def _checked(self, images: Tensor, larger: bool = False) -> Tensor:
         """`images`, channels-last; CommandError if they are not of this model's crop, or `larger` ones."""
+        if not isinstance(images, fx.Proxy):  # torch.fx follows the model without images
+            self._refuse_others(images, larger)
+        return images.contiguous(memory_format=torch.channels_last)
+
+    def _refuse_others(self, images: Tensor, larger: bool) -> None:
         sides = images.shape[2:]
         fits = all(side >= self.crop if larger else side == self.crop for side in sides)
         if images.ndim != 4 or images.shape[1] != 3 or not fits:
@@ -188,7 +193,6 @@ class VGG(nn.Module):
                 f"{' or larger' if larger else ''}: crop them, or build it with another crop "
                 f"({SMALLEST_CROP_PIXELS} pixels or more)"
             )
-        return images.contiguous(memory_format=torch.channels_last)
 
     def _pool(self, layer: str) -> str:
         return f"pool{self.architecture.block(layer) + 1}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from torch import nn
+from torch import fx, nn
 from torch.nn import functional
 
 
@@ -23,7 +23,7 @@ class AsymmetricPadConv2d(nn.Conv2d):
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         """(N, C, H, W) -> (N, out_channels, H', W')."""
         padded = self._padded(input)
-        if torch.compiler.is_compiling() or padded is input:
+        if torch.compiler.is_compiling() or isinstance(input, fx.Proxy) or padded is input:
             return super().forward(padded)
         address, version = padded.data_ptr(), input._version
 
@@ -39,7 +39,14 @@ class AsymmetricPadConv2d(nn.Conv2d):
             return super().forward(padded)
 
     def _padded(self, images: torch.Tensor) -> torch.Tensor:
-        height, width = images.shape[2:]
-        (rows, columns), (down, right) = self.kernel_size, self.stride
-        below, beside = asymmetric_padding(height, rows, down), asymmetric_padding(width, columns, right)
-        return functional.pad(images, (0, beside, 0, below)) if below or beside else images
+        return padded_at_the_end(images, self.kernel_size, self.stride)
+
+
+@fx.wrap
+def padded_at_the_end(images: torch.Tensor, kernel: tuple[int, ...], stride: tuple[int, ...]) -> torch.Tensor:
+    """`images` (N, C, H, W) with `asymmetric_padding`; the same tensor if they need none.
+
+    One node in a graph of torch.fx, since the padding depends on the size of the images.
+    """
+    below, beside = map(asymmetric_padding, images.shape[2:], kernel, stride)
+    return functional.pad(images, (0, beside, 0, below)) if below or beside else images

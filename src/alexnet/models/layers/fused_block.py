@@ -6,7 +6,7 @@ from collections import OrderedDict
 from typing import Any, cast
 
 import torch
-from torch import nn
+from torch import fx, nn
 from torch.autograd.function import once_differentiable
 
 from alexnet.models.layers import fused_kernel
@@ -29,12 +29,17 @@ class FusedBlock(nn.Sequential):
         """The result of the last step; input and result are (N, C, H, W) or (N, units)."""
         hidden = input
         for steps, fused in self._parts:
-            if fused and not torch.compiler.is_compiling() and fused_kernel.supports(hidden, fused):
+            if fused and not _is_traced(hidden) and fused_kernel.supports(hidden, fused):
                 hidden = cast(torch.Tensor, _Fused.apply(hidden, fused))
             else:
                 for step in steps:
                     hidden = step(hidden)
         return hidden
+
+
+def _is_traced(hidden: torch.Tensor) -> bool:
+    """Whether torch.compile, torch.export or torch.fx is following the steps."""
+    return torch.compiler.is_compiling() or isinstance(hidden, fx.Proxy)
 
 
 def _fuse(steps: list[nn.Module]) -> list[tuple[list[nn.Module], FusedSteps | None]]:

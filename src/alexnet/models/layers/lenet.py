@@ -37,6 +37,7 @@ class Subsampling(nn.Module):
 
     def __init__(self, maps: int):
         super().__init__()
+        self.maps = maps
         self.weight = nn.Parameter(torch.empty(maps))
         self.bias = nn.Parameter(torch.empty(maps))
         self.initialize()
@@ -50,7 +51,7 @@ class Subsampling(nn.Module):
         """(N, maps, H, W) -> (N, maps, H / 2, W / 2)."""
         # A depthwise convolution whose four weights are equal: faster than pooling and scaling.
         kernels = self.weight[:, None, None, None].expand(-1, 1, SIDE, SIDE)
-        return functional.conv2d(maps, kernels, self.bias, stride=SIDE, groups=len(self.weight))
+        return functional.conv2d(maps, kernels, self.bias, stride=SIDE, groups=self.maps)
 
 
 class PartialConv2d(nn.Module):
@@ -64,6 +65,7 @@ class PartialConv2d(nn.Module):
     def __init__(self, inputs: int, table: ConnectionTable, size: int, stride: int = 1, unit_biases: int = 0):
         super().__init__()
         self.inputs, self.table, self.size, self.stride = inputs, table, size, stride
+        self.has_unit_biases = unit_biases > 0
         pairs = [row * inputs + column for row, columns in enumerate(table) for column in columns]
         self.places: torch.Tensor
         self.register_buffer("places", torch.tensor(pairs))
@@ -81,9 +83,9 @@ class PartialConv2d(nn.Module):
 
     def forward(self, maps: torch.Tensor) -> torch.Tensor:
         """(N, inputs, H, W) -> (N, outputs, H', W')."""
-        one_bias_a_map = self.bias.ndim == 1
-        found = functional.conv2d(maps, self.kernels(), self.bias if one_bias_a_map else None, self.stride)
-        return found if one_bias_a_map else found + self.bias
+        if self.has_unit_biases:
+            return functional.conv2d(maps, self.kernels(), None, self.stride) + self.bias
+        return functional.conv2d(maps, self.kernels(), self.bias, self.stride)
 
     def kernels(self) -> torch.Tensor:
         """(outputs, inputs, size, size) with zeros for pairs that are not in the table."""

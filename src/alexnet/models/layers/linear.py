@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from torch import nn
+from torch import fx, nn
 from torch.autograd.function import once_differentiable
-from torch.nn.functional import conv2d
+from torch.nn.functional import conv2d, linear
 
 from alexnet.errors import CommandError
 
@@ -32,16 +32,23 @@ class FullyConnected(nn.Linear):
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         """(N, in_features) -> (N, out_features)."""
-        if not self._convolves(input):
-            return super().forward(input)
-        return cast(torch.Tensor, _Product.apply(input, self.weight, self.bias))
+        return product(input, self.weight, self.bias)
 
-    def _convolves(self, inputs: torch.Tensor) -> bool:
-        if torch.compiler.is_compiling():  # before the number of rows is read, which would become a constant
-            return False
-        exact = inputs.dtype == self.weight.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
-        large = inputs.ndim == 2 and len(inputs) >= _FEWEST_ROWS and self.out_features % _IMAGES == 0
-        return inputs.device.type == "cpu" and exact and large and convolution_is_faster()
+
+@fx.wrap
+def product(input: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+    """`torch.nn.functional.linear`, by the faster of two ways; one node in a graph of torch.fx."""
+    if not _convolves(input, weight):
+        return linear(input, weight, bias)
+    return cast(torch.Tensor, _Product.apply(input, weight, bias))
+
+
+def _convolves(inputs: torch.Tensor, weight: torch.Tensor) -> bool:
+    if torch.compiler.is_compiling():  # before the number of rows is read, which would become a constant
+        return False
+    exact = inputs.dtype == weight.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
+    large = inputs.ndim == 2 and len(inputs) >= _FEWEST_ROWS and len(weight) % _IMAGES == 0
+    return inputs.device.type == "cpu" and exact and large and convolution_is_faster()
 
 
 def slide(layer: nn.Linear, maps: torch.Tensor, side: int) -> torch.Tensor:

@@ -13,7 +13,7 @@ import importlib.util
 from typing import Any, Literal
 
 import torch
-from torch import nn
+from torch import fx, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
@@ -75,11 +75,12 @@ class SpatialResponseNorm(nn.Module):
         return repr(self.params)
 
 
+@fx.wrap
 def response_norm(maps: torch.Tensor, params: LrnParams) -> torch.Tensor:
     """`maps` (N, C, H, W) divided by (k + alpha * sum of squares over the window) ** beta.
 
     Shape, type and memory layout are preserved; channels-last is fastest. float16 and bfloat16 are computed
-    in float32, so squares of values above 255 do not overflow.
+    in float32, so squares of values above 255 do not overflow. It is one node in a graph of torch.fx.
     """
     if torch.compiler.is_compiling():
         return closed_form(maps, params)

@@ -25,11 +25,11 @@ def at_every_offset(
     result: Tensor | None = None
     for dy in range(min(size, rows)):
         for dx in range(min(size, columns)):
-            height, width = (len(range(d, n, size)) + side - 1 for d, n in ((dy, rows), (dx, columns)))
+            height, width = (-((d - n) // size) + side - 1 for d, n in ((dy, rows), (dx, columns)))
             part = maps[:, :, dy : dy + size * height, dx : dx + size * width]
             outputs = classify(max_pool2d(part, size))
             if result is None:
-                result = outputs.new_empty((len(maps), outputs.shape[1], rows, columns))
+                result = outputs.new_empty((maps.shape[0], outputs.shape[1], rows, columns))
             result[:, :, dy::size, dx::size] = outputs
     assert result is not None, "there is at least one place"
     return result
