@@ -6,6 +6,7 @@ import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -69,6 +70,20 @@ def test_python_lines_run(document: str, newcomer: Path) -> None:
     given = {"images": pixels, "labels": 4 * ["cat", "dog"], "other_images": pixels[:2]}
     for block in blocks:
         exec(compile(block, document, "exec"), dict(given))
+
+
+def test_the_page_about_python_runs_from_top_to_bottom(
+    newcomer: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my-photos").symlink_to(newcomer / "my-photos")
+    (tmp_path / "cat.jpg").symlink_to(newcomer / "cat.jpg")
+    given: dict[str, Any] = {}
+    for block in code_blocks("docs/python.md", "python"):
+        for long, quick in QUICK.items():
+            block = block.replace(long, quick)
+        exec(compile(block, "docs/python.md", "exec"), given)
+    assert (tmp_path / "runs" / "mine" / "evaluation.json").is_file()
 
 
 def test_every_link_leads_somewhere() -> None:
