@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from alexnet.report.claims import claims, claims_in_short
 from alexnet.report.plots.output import KEPT_SUFFIXES, save
 from alexnet.report.tables import Table
-from tools import classic, own_photos, paper_tables, result_tables, scaling, views, why_so_long
+from tools import attacks, classic, own_photos, paper_tables, result_tables, scaling, views, why_so_long
 from tools.star_course import star_course
 from tools.what_came_after import what_came_after
 
@@ -52,6 +52,7 @@ TABLES: dict[str, Callable[[Path], Table]] = {
     "classic-channels": classic.channels,
     "classic-stages": classic.stages,
     "classic-needs": classic.needs,
+    "attacks": attacks.attacks,
     "own-photos": own_photos.rivals,
     "own-photos-candidates": own_photos.by_photos,
     "why-nets": why_so_long.nets,

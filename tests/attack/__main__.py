@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import subprocess
 import sys
 import tempfile
 import time
@@ -15,40 +16,86 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from attack.input_attack import InputAttack
 from attack.kill_attack import COMMANDS, KillAttack
 from attack.mutation_attack import MutationAttack
-from attack.outcomes import Trial, table
+from attack.outcomes import Trial
+from attack.request_attack import RequestAttack
 from attack.subject import OBSERVED, Subject
 
+from alexnet.hardware import cpu_count
+from tools import attacks
+from tools.attacks import Row
 
-def attacks(scratch: Path, seed: int) -> Iterator[Trial]:
-    """Trials without end, from this seed on: kills and mutations in turns."""
+MUTATIONS, REQUESTS = 2, 50
+"""Mutations of each part, and requests, with each seed."""
+
+
+def trials(scratch: Path, seed: int) -> Iterator[Trial]:
+    """Trials without end, from this seed on: all kinds of attack in turns."""
     subject = Subject.make(scratch / "subject")
     mutations, kills = MutationAttack.on(subject, scratch), KillAttack.on(subject, scratch)
-    for number in itertools.count(seed):
-        for part in OBSERVED:
-            yield from mutations.trials(part, number)
-        for name in COMMANDS:
-            yield kills.random_trial(name, number)
+    inputs = InputAttack.on(subject, scratch)
+    with RequestAttack.on(subject) as requests:
+        for number in itertools.count(seed):
+            for part, chance in itertools.product(OBSERVED, range(MUTATIONS)):
+                yield from mutations.trials(part, MUTATIONS * number + chance)
+            for name in COMMANDS:
+                yield kills.random_trial(name, number)
+            yield from inputs.trials(number)
+            yield from requests.trials(number, REQUESTS)
 
 
 def main() -> int:
     """Attacks for the given time."""
     parser = argparse.ArgumentParser(prog="python -m tests.attack", description="Attack the program.")
     parser.add_argument("--minutes", type=float, default=1)
-    parser.add_argument("--seed", type=int, default=0, help="the first seed")
+    parser.add_argument("--seed", type=int, help="the first seed [default: the next one in the record, or 0]")
+    parser.add_argument("--record", type=Path, metavar="DIR", help="add the numbers to the table in DIR")
     options = parser.parse_args()
+    before = attacks.read(options.record) if options.record else []
+    first: int = options.seed
+    if first is None:
+        first = max((row.last_seed + 1 for row in before), default=0)
     end = time.monotonic() + 60 * options.minutes
-    trials: list[Trial] = []
+    found: list[Trial] = []
     with tempfile.TemporaryDirectory() as scratch:
-        for trial in attacks(Path(scratch), options.seed):
-            trials.append(trial)
+        for trial in trials(Path(scratch), first):
+            found.append(trial)
             if not trial.held:
                 print(f"{trial.outcome}: {trial.attack}, seed {trial.seed}: {trial.what}: {trial.detail}")
             if time.monotonic() >= end:
                 break
-    print("\n".join(table(trials)))
-    return 0 if all(trial.held for trial in trials) else 1
+    command = f"make attack MINUTES={options.minutes:g} SEED={first}"
+    rows = _rows(found, command, first)
+    print(attacks.by_attack(rows).text(), end="")
+    if options.record:
+        attacks.write(options.record, [*before, *rows])
+    return 0 if all(trial.held for trial in found) else 1
+
+
+def _rows(found: list[Trial], command: str, first: int) -> list[Row]:
+    """A row for each attack."""
+    last = max(trial.seed for trial in found if not trial.attack.startswith("mutation"))
+    rows: list[Row] = []
+    for attack in sorted({trial.attack for trial in found}):
+        outcomes = [trial.outcome for trial in found if trial.attack == attack]
+        held = sum(trial.held for trial in found if trial.attack == attack)
+        failed = (outcomes.count(each) for each in ("silent wrong", "traceback", "unexpected", "left over"))
+        rows.append(Row(_commit(), command, first, last, _machine(), attack, len(outcomes), held, *failed))
+    return rows
+
+
+def _commit() -> str:
+    command = ["git", "describe", "--always", "--dirty"]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def _machine() -> str:
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    names = (line.partition(": ")[2] for line in lines if line.startswith("model name"))
+    name = next(names, "unknown processor").replace("(R)", "").replace("(TM)", "")
+    return f"{cpu_count()} cores of an {name}"
 
 
 if __name__ == "__main__":

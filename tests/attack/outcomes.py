@@ -1,18 +1,23 @@
-"""Trials of attacks, how each ended, and the table of them."""
+"""Trials of attacks, and how each ended."""
 
 from __future__ import annotations
 
+import contextlib
+import io
+import sys
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any, Literal
+from unittest import mock
 
+from alexnet.cli.main import main
 from alexnet.errors import AlexNetError
 
-Outcome = Literal["noticed", "harmless", "silent wrong", "traceback", "left over"]
+Outcome = Literal["noticed", "harmless", "silent wrong", "traceback", "unexpected", "left over"]
 HELD: tuple[Outcome, ...] = ("noticed", "harmless")
 """A clear error in one line, or the same result as without the attack."""
-FAILED: tuple[Outcome, ...] = ("silent wrong", "traceback", "left over")
 
 
 @dataclass(frozen=True)
@@ -20,7 +25,7 @@ class Trial:
     """One attack and its outcome."""
 
     attack: str
-    """Such as `mutation of a store`."""
+    """Such as `mutation of a store`; the first word is one of `tools.attacks.GROUPS`."""
     what: str
     """The file, and what was done to it."""
     seed: int
@@ -44,19 +49,15 @@ def judged(observe: Callable[[], Any], wanted: Any) -> tuple[Outcome, str]:
     return ("harmless", "") if found == wanted else ("silent wrong", repr(found)[:2000])
 
 
-def table(trials: Iterable[Trial]) -> list[str]:
-    """A row for each attack: how often it was tried, held and failed."""
-    by_attack: dict[str, list[Trial]] = {}
-    for each in trials:
-        by_attack.setdefault(each.attack, []).append(each)
-    columns = ("tried", "held", *FAILED)
-    lines = [
-        " | ".join((f"{'attack':28}", *columns)),
-        " | ".join(("-" * 28, *("-" * len(each) for each in columns))),
-    ]
-    for attack, found in sorted(by_attack.items()):
-        counts = [len(found), sum(each.held for each in found)]
-        counts += [sum(each.outcome == outcome for each in found) for outcome in FAILED]
-        cells = (f"{count:>{len(column)},}" for count, column in zip(counts, columns, strict=True))
-        lines.append(" | ".join((f"{attack:28}", *cells)))
-    return lines
+def judged_as_command(work: Callable[[], object]) -> tuple[Outcome, str]:
+    """The outcome of `work` as a command: what the command line prints of it, and its exit code."""
+    errors = io.StringIO()
+    command = mock.patch.dict(sys.modules, {"alexnet.cli.recipes": SimpleNamespace(command=lambda: work())})
+    with command, contextlib.redirect_stderr(errors):
+        code = main(["recipes"])
+    shown = errors.getvalue()
+    if "Traceback" in shown or shown.count("\n") != int(code != 0):
+        return "traceback", shown[-2000:]
+    if shown.startswith("alexnet: unexpected"):
+        return "unexpected", shown
+    return ("noticed" if code else "harmless"), shown

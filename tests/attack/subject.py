@@ -35,7 +35,14 @@ from alexnet.runs.run_dir import CHECKPOINTS, RunDir
 from alexnet.training.run import train
 
 RUN, STOPPED, STORE, EXPORT, PHOTOS = "run", "stopped", "store", "net.safetensors", "photos"
-SETTINGS = (*tiny.SETTINGS, "schedule.epochs=3", "training.checkpoint_every_minutes=0")
+SETTINGS = (
+    *tiny.SETTINGS,
+    "schedule.epochs=3",
+    "training.checkpoint_every_minutes=0",
+    "training.ema_decay=0.9",
+    "training.mixup=0.2",
+    "training.grad_accum_steps=2",
+)
 _TIMES = ("seconds", "eta_seconds", "images_per_second", "data_wait_share", "device")
 
 

@@ -14,57 +14,13 @@ from urllib.parse import urlsplit
 
 import odd_uploads
 import pytest
+from attack.request_attack import REQUESTS, exchange, random_request
 from hostile_photos import EXTREME
-from http_client import Response, send
+from http_client import send
 
 from alexnet.web import connections, security, upload
 
-HOST = b"Host: 127.0.0.1\r\n"
-DIGITS = b"9" * 5000
-REQUESTS = {
-    "length without digits": b"POST /api/classify HTTP/1.1\r\n" + HOST + b"Content-Length: abc\r\n\r\n",
-    "negative length": b"POST /api/classify HTTP/1.1\r\n" + HOST + b"Content-Length: -1\r\n\r\n",
-    "two lengths": b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\nab",
-    "length of many digits": b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length: " + DIGITS + b"\r\n\r\n",
-    "broken chunks": b"POST /api/classify HTTP/1.1\r\n"
-    + HOST
-    + b"Transfer-Encoding: chunked\r\n\r\nzz\r\nab\r\n0\r\n\r\n",
-    "index of many digits": b"GET /api/photos/train/" + DIGITS + b" HTTP/1.1\r\n" + HOST + b"\r\n",
-    "negative index": b"GET /api/photos/train/-1 HTTP/1.1\r\n" + HOST + b"\r\n",
-    "index above 64 bits": b"GET /api/photos/train/99999999999999999999 HTTP/1.1\r\n" + HOST + b"\r\n",
-    "index without digits": b"GET /api/photos/train/x HTTP/1.1\r\n" + HOST + b"\r\n",
-    "split of another encoding": b"GET /api/photos/%ff%fe/0 HTTP/1.1\r\n" + HOST + b"\r\n",
-    "top of many digits": b"POST /api/classify?top=" + DIGITS + b" HTTP/1.1\r\n" + HOST + b"\r\n",
-    "open bracket as origin": b"POST /api/classify HTTP/1.1\r\n" + HOST + b"Origin: http://[\r\n\r\n",
-    "open bracket as port": b"GET /nothing HTTP/1.1\r\nHost: 127.0.0.1:[\r\n\r\n",
-    "no host": b"GET / HTTP/1.1\r\n\r\n",
-    "no HTTP": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
-    "an endless line": b"GET /" + b"a" * 100_000,
-    "an endless header": b"GET / HTTP/1.1\r\n" + HOST + b"X: " + b"a" * 100_000,
-    "bytes in the path": b"GET /\xff\xfe HTTP/1.1\r\n" + HOST + b"\r\n",
-    "line break in a header": b"GET / HTTP/1.1\r\n" + HOST + b"X: a\nb\r\n\r\n",
-    "other method": b"BREW /api/classify HTTP/1.1\r\n" + HOST + b"\r\n",
-    "no such model": b"POST /api/classify?model=%1b[31m%0a HTTP/1.1\r\n" + HOST + b"\r\n",
-}
 MUTATED = 200
-
-
-def exchange(url: str, request: bytes) -> Response | None:
-    """The response to these bytes, after which the client sends nothing more; None if there is none."""
-    with socket.create_connection(("127.0.0.1", urlsplit(url).port), timeout=30) as client:
-        client.sendall(request)
-        received = b""
-        while b"\r\n\r\n" not in received:
-            part = client.recv(65536)
-            if not part:
-                return None
-            received += part
-        head, _, body = received.partition(b"\r\n\r\n")
-        lines = head.decode("latin-1").split("\r\n")
-        headers = dict(line.lower().split(": ", 1) for line in lines[1:])
-        while len(body) < int(headers["content-length"]):
-            body += client.recv(65536)
-    return Response(int(lines[0].split()[1]), headers, body)
 
 
 @pytest.mark.parametrize("name", REQUESTS)
@@ -81,30 +37,11 @@ def test_a_broken_request_is_refused_with_the_security_headers(url: str, name: s
 def test_no_mutation_of_a_request_makes_the_server_fail(url: str, capfd, monkeypatch) -> None:
     monkeypatch.setattr(connections, "HEADERS_SECONDS", 0.05)
     monkeypatch.setattr(upload, "GRACE_SECONDS", 0.05)
-    generator = random.Random(0)
-    photo = odd_uploads.plain()
-    whole = (
-        b"POST /api/classify?top=2&views=center HTTP/1.1\r\n"
-        + HOST
-        + b"Origin: http://127.0.0.1\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % len(photo)
-        + photo
-    )
-    end_of_headers = whole.index(b"\r\n\r\n") + 4
-    for _ in range(MUTATED):
-        request = bytearray(whole)
-        for _ in range(generator.randint(1, 4)):
-            place = generator.randrange(end_of_headers if generator.random() < 0.8 else len(request))
-            kind = generator.randrange(3)
-            if kind == 0:
-                request[place] = generator.randrange(256)
-            elif kind == 1:
-                del request[place : place + generator.randint(1, 20)]
-            else:
-                request[place:place] = bytes(generator.choices(range(256), k=generator.randint(1, 5)))
-        found = exchange(url, bytes(request))
+    for seed in range(MUTATED):
+        found = exchange(url, random_request(random.Random(seed)))
         assert found is None or found.status < 500
     assert capfd.readouterr().err == ""
-    assert send(f"{url}/api/classify", photo).status == 200
+    assert send(f"{url}/api/classify", odd_uploads.plain()).status == 200
 
 
 @pytest.mark.parametrize("make", EXTREME, ids=lambda make: make.__name__)

@@ -1,0 +1,260 @@
+"""Hostile inputs of every outside format: each is read, or refused in one line, as on the command line."""
+
+from __future__ import annotations
+
+import io
+import json
+import pickle
+import random
+import tarfile
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import odd_uploads
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from attack.json_files import READERS, whole
+from attack.outcomes import Trial, judged_as_command
+from attack.subject import EXPORT, PHOTOS, RUN, STORE, Subject
+from changed_contents import TEXTS, VALUES, changed_bytes, changed_documents
+from reference import caffe_files
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+import alexnet
+from alexnet import recipes
+from alexnet.config import flatten, override
+from alexnet.data.sources import open_source
+from alexnet.interop import caffe, torchvision
+from alexnet.models import bundle
+
+CHECKSUMS = ("checksum", "tensors_sha256")
+"""Entries of metadata; they would hide what comes after."""
+PHOTO_KINDS = (*odd_uploads.ODD, odd_uploads.truncated, odd_uploads.film, odd_uploads.svg)
+MOST_EXAMPLES = 50
+
+Attack = Callable[[Path, random.Random], Callable[[], object]]
+"""Writes a hostile input into an empty folder; returns what reads it."""
+
+
+@dataclass(frozen=True)
+class InputAttack:
+    """Valid files of each format, which are changed."""
+
+    subject: Subject
+    scratch: Path
+    tensors: dict[str, torch.Tensor]
+    metadata: dict[str, str]
+    predictor: Any
+
+    @classmethod
+    def on(cls, subject: Subject, scratch: Path) -> InputAttack:
+        """Of the subject's run and store."""
+        with safe_open(subject.folder / EXPORT, framework="pt") as opened:
+            metadata = {name: text for name, text in opened.metadata().items() if name not in CHECKSUMS}
+            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+        return cls(subject, scratch, tensors, metadata, alexnet.load(subject.folder / RUN, device="cpu"))
+
+    def trials(self, seed: int) -> list[Trial]:
+        """One input of each format."""
+        attacks: dict[str, Attack] = {
+            "JSON": self._json,
+            "metadata of safetensors": self._metadata,
+            "safetensors": self._safetensors,
+            "pth": self._pth,
+            "pickle": self._pickle,
+            "caffemodel": self._caffe,
+            "photo": self._photo,
+            "parquet": self._parquet,
+            "tar": self._tar,
+            "COCO": self._coco,
+            "VOC": self._voc,
+            "IDX": self._idx,
+            "setting": self._setting,
+        }
+        found: list[Trial] = []
+        for name, attack in attacks.items():
+            chance = random.Random(f"{name} {seed}")
+            with tempfile.TemporaryDirectory(dir=self.scratch) as folder:
+                outcome, detail = judged_as_command(attack(Path(folder), chance))
+            found.append(Trial(f"input of {name}", "changed", seed, outcome, detail))
+        return found
+
+    def _json(self, place: Path, chance: random.Random) -> Callable[[], object]:
+        name = chance.choice(list(READERS))
+        document = _unchecked(whole(name, self.subject.folder / RUN, self.subject.folder / STORE))
+        path = place / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.parent != place:
+            weights = self.subject.folder / RUN / path.parent.relative_to(place) / "weights.safetensors"
+            (path.parent / weights.name).symlink_to(weights)
+        if chance.random() < 0.1:
+            path.write_bytes(chance.choice(TEXTS))
+        elif chance.random() < 0.3:
+            path.write_bytes(_changed(json.dumps(document).encode(), chance))
+        else:
+            path.write_text(_changed_document(document, chance) + "\n")
+        return lambda: READERS[name](place)
+
+    def _metadata(self, place: Path, chance: random.Random) -> Callable[[], object]:
+        texts, key = dict(self.metadata), chance.choice(list(self.metadata))
+        texts[key] = _changed_document([json.loads(texts[key])], chance)[1:-1] or "null"
+        save_file(self.tensors, place / "net.safetensors", texts)
+        return lambda: bundle.load(place / "net.safetensors", "cpu")
+
+    def _safetensors(self, place: Path, chance: random.Random) -> Callable[[], object]:
+        save_file(self.tensors, place / "net.safetensors", self.metadata)
+        data = (place / "net.safetensors").read_bytes()
+        length = 8 + int.from_bytes(data[:8], "little")
+        (place / "net.safetensors").write_bytes(_changed(data[:length], chance) + data[length:])
+        return lambda: bundle.load(place / "net.safetensors", "cpu")
+
+    def _pth(self, place: Path, chance: random.Random) -> Callable[[], object]:
+        path = place / "net.pth"
+        torch.save(
+            {"features.0.weight": torch.zeros(4)}, path, _use_new_zipfile_serialization=chance.random() < 0.5
+        )
+        path.write_bytes(_changed(path.read_bytes(), chance))
+        return lambda: torchvision.read_torchvision(path)
+
+    def _pickle(self, place: Path, chance: random.Random) -> Callable[[], object]:
+        value = {"state_dict": {"conv1.weight": chance.choice(VALUES)}, "epoch": chance.choice(VALUES)}
+        (place / "net.pth").write_bytes(_changed(pickle.dumps(value), chance))
+        return lambda: torchvision.read_torchvision(place / "net.pth")
+
+    def _caffe(self, place: Path, chance: random.Random) -> Callable[[], object]:
+        blobs = {"conv1": [np.zeros((4, 3, 2, 2), np.float32), np.zeros(4, np.float32)]}
+        write = chance.choice(
+            (caffe_files.layer_of_2013, caffe_files.layer_of_2014, caffe_files.layer_of_later)
+        )
+        data = caffe_files.caffemodel("AlexNet", caffe_files.alexnet_layers(blobs), write)
+        (place / "net.caffemodel").write_bytes(_changed(data, chance))
+        return lambda: caffe.read_caffe(place / "net.caffemodel")
+
+    def _photo(self, place: Path, chance: random.Random) -> Callable[[], object]:
+        data = _changed(chance.choice(PHOTO_KINDS)(), chance)
+        (place / "photo.jpg").write_bytes(data)
+        return lambda: self.predictor.predict(place / "photo.jpg")
+
+    def _parquet(self, place: Path, chance: random.Random) -> Callable[[], object]:
+        labels = chance.choice(
+            ([0, 1] * 4, ["a", "b"] * 4, [0.0, 1.0] * 4, [chance.choice(VALUES[-8:-2])] * 8)
+        )
+        rows = [{"bytes": self._png(number), "path": f"{number}.png"} for number in range(8)]
+        try:
+            table = pa.table({"image": rows, "label": labels})
+        except (pa.ArrowInvalid, OverflowError):
+            table = pa.table({"image": rows, "label": [0, 1] * 4})
+        features = {"label": {"names": ["a", "b"], "_type": "ClassLabel"}}
+        text = _changed_document({"info": {"features": features}}, chance)
+        table = table.replace_schema_metadata({"huggingface": text.encode("utf-8", "replace")})
+        pq.write_table(table, place / "train-0.parquet")
+        if chance.random() < 0.5:
+            path = place / "train-0.parquet"
+            path.write_bytes(_changed(path.read_bytes(), chance))
+        return lambda: _read_source(place)
+
+    def _tar(self, place: Path, chance: random.Random) -> Callable[[], object]:
+        path = place / "photos.tar"
+        with tarfile.open(path, "w") as archive:
+            for file in sorted((self.subject.folder / PHOTOS).rglob("*.png"))[::6]:
+                archive.add(file, str(file.relative_to(self.subject.folder)))
+        path.write_bytes(_changed(path.read_bytes(), chance))
+        return lambda: _read_source(path)
+
+    def _coco(self, place: Path, chance: random.Random) -> Callable[[], object]:
+        images = [
+            {"id": number, "file_name": f"{number}.png", "width": 90, "height": 60} for number in range(4)
+        ]
+        boxes = [
+            {"id": number, "image_id": number % 4, "category_id": number % 2, "bbox": [1, 2, 30, 40]}
+            for number in range(6)
+        ]
+        names = [{"id": number, "name": f"class{number}"} for number in range(2)]
+        document = {"images": images, "annotations": boxes, "categories": names}
+        for split in ("train", "val"):
+            (place / split).mkdir(exist_ok=True)
+            for each in images:
+                (place / split / each["file_name"]).write_bytes(self._png(0))
+            (place / "annotations").mkdir(exist_ok=True)
+            text = _changed_document(document, chance).encode()
+            if chance.random() < 0.2:
+                text = _changed(text, chance)
+            (place / "annotations" / f"instances_{split}.json").write_bytes(text)
+        return lambda: _read_source(place)
+
+    def _voc(self, place: Path, chance: random.Random) -> Callable[[], object]:
+        for name in ("Annotations", "JPEGImages", "ImageSets/Main"):
+            (place / name).mkdir(parents=True, exist_ok=True)
+        for number in range(6):
+            (place / "JPEGImages" / f"{number}.jpg").write_bytes(self._png(0))
+            box = "".join(
+                f"<{key}>{chance.randrange(1, 50)}</{key}>" for key in ("xmin", "ymin", "xmax", "ymax")
+            )
+            xml = (
+                f"<annotation><filename>{number}.jpg</filename><size><width>90</width><height>60</height>"
+                f"<depth>3</depth></size><object><name>c{number % 2}</name><bndbox>{box}</bndbox></object>"
+                "</annotation>"
+            )
+            (place / "Annotations" / f"{number}.xml").write_bytes(
+                _changed(xml.encode(), chance) if chance.random() < 0.3 else xml.encode()
+            )
+        (place / "ImageSets" / "Main" / "train.txt").write_bytes(
+            _changed(b"0\n1\n2\n", chance) if chance.random() < 0.2 else b"0\n1\n2\n"
+        )
+        (place / "ImageSets" / "Main" / "val.txt").write_bytes(b"3\n4\n5\n")
+        return lambda: _read_source(place)
+
+    def _idx(self, place: Path, chance: random.Random) -> Callable[[], object]:
+        for split in ("train", "t10k"):
+            images = (0x803).to_bytes(4, "big") + b"".join(each.to_bytes(4, "big") for each in (8, 28, 28))
+            labels = (0x801).to_bytes(4, "big") + (8).to_bytes(4, "big") + bytes(range(8))
+            data = _changed(images + bytes(8 * 28 * 28), chance) if chance.random() < 0.7 else images
+            (place / f"{split}-images-idx3-ubyte").write_bytes(data)
+            (place / f"{split}-labels-idx1-ubyte").write_bytes(_changed(labels, chance))
+        return lambda: _read_source(place)
+
+    def _setting(self, place: Path, chance: random.Random) -> Callable[[], object]:
+        recipe = chance.choice(list(recipes.names()))
+        keys = list(flatten(recipes.get(recipe)))
+        value = (
+            json.dumps(chance.choice(VALUES))
+            if chance.random() < 0.8
+            else chance.choice(("", "=", "\0", " "))
+        )
+        word = f"{chance.choice(keys)}={value}"
+        return lambda: override(recipes.get(recipe), [word])
+
+    @staticmethod
+    def _png(seed: int) -> bytes:
+        buffer = io.BytesIO()
+        odd_uploads.picture(seed, (40, 40)).save(buffer, "PNG")
+        return buffer.getvalue()
+
+
+def _read_source(path: Path) -> None:
+    """Opens the source and reads some of its photos' labels."""
+    source = open_source(path)
+    for split in source.splits.values():
+        for _, example in zip(range(MOST_EXAMPLES), split, strict=False):
+            assert 0 <= example.label < len(source.classes)
+
+
+def _unchecked(document: Any) -> Any:
+    """Without the checksum of an object, or of each object in a list."""
+    if isinstance(document, list):
+        return [_unchecked(each) for each in document]
+    return {key: value for key, value in document.items() if key not in CHECKSUMS}
+
+
+def _changed(data: bytes, chance: random.Random) -> bytes:
+    return next(changed_bytes(data, 1, chance.randrange(2**32)))
+
+
+def _changed_document(document: Any, chance: random.Random) -> str:
+    return next(changed_documents(document, 1, chance.randrange(2**32)))

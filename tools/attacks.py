@@ -1,0 +1,86 @@
+"""The record of the attacks on files, commands and the server: `results/attack`, written by `make attack`."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple, get_type_hints
+
+from alexnet.report.tables import Table
+from tools.results_io import NOT_RECORDED
+
+FOLDER, FILE = "attack", "attacks.csv"
+GROUPS = {"kill": "kills", "mutation": "mutations of files", "input": "hostile inputs", "request": "requests"}
+"""The first word of an attack, and what the documents call all attacks of that kind."""
+COLUMNS = ("tried", "held", "silent wrong", "traceback", "unexpected", "left over")
+
+
+class Row(NamedTuple):
+    """The attacks of one kind in one call, and how they ended."""
+
+    commit: str
+    command: str
+    first_seed: int
+    last_seed: int
+    machine: str
+    attack: str
+    tried: int
+    held: int
+    silent_wrong: int
+    traceback: int
+    unexpected: int
+    left_over: int
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """The numbers under `COLUMNS`."""
+        return self[-len(COLUMNS) :]
+
+
+def read(folder: Path) -> list[Row]:
+    """The rows recorded so far."""
+    file, kinds = folder / FILE, get_type_hints(Row)
+    if not file.is_file():
+        return []
+    with file.open(newline="") as opened:
+        return [
+            Row(**{name: kinds[name](text) for name, text in row.items()}) for row in csv.DictReader(opened)
+        ]
+
+
+def write(folder: Path, rows: Iterable[Row]) -> None:
+    """Replaces the record."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / FILE).open("w", newline="") as opened:
+        writer = csv.writer(opened, lineterminator="\n")
+        writer.writerow(Row._fields)
+        writer.writerows(rows)
+
+
+def by_attack(rows: Sequence[Row]) -> Table:
+    """A row for each attack: how often it was tried, held and failed, over all calls."""
+    return _table({row.attack: row.attack for row in rows}, rows)
+
+
+def attacks(results: Path) -> Table:
+    """A row for each kind of attack, and where and at which commits they were recorded."""
+    rows = read(results / FOLDER)
+    if not rows:
+        return Table(("attack",), [(NOT_RECORDED,)])
+    titles = {row.attack: GROUPS[row.attack.split()[0]] for row in rows}
+    seeds = max(row.last_seed for row in rows) - min(row.first_seed for row in rows) + 1
+    machines, commits = (", ".join(sorted({row[place] for row in rows})) for place in (4, 0))
+    note = f"`make attack`, {seeds:,} seeds, commit {commits}, on {machines}."
+    return replace(_table(titles, rows), notes=(note,))
+
+
+def _table(titles: dict[str, str], rows: Sequence[Row]) -> Table:
+    order = list(GROUPS.values())
+    named = sorted(set(titles.values()), key=lambda title: (title in order and order.index(title), title))
+    body: list[Sequence[str]] = []
+    for title in named:
+        counts = [row.counts for row in rows if titles[row.attack] == title]
+        body.append((title, *(f"{sum(column):,}" for column in zip(*counts, strict=True))))
+    return Table(("attack", *COLUMNS), body, numeric=frozenset(COLUMNS))
