@@ -22,9 +22,11 @@ imported when they are first needed.
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
 
+TYPE_CHECKING = False  # of typing, whose import takes longer than all else here
 if TYPE_CHECKING:
+    from typing import Any
+
     from alexnet import models as models
     from alexnet.data.prepare import prepare_source as prepare
     from alexnet.data.sources.base import SourceOptions as SourceOptions

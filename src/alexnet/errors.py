@@ -69,3 +69,9 @@ class Stopped(AlexNetError):  # noqa: N818 - not an error: the work was saved
     """Stopped by a signal or a time limit, after saving; `--resume` continues."""
 
     exit_code = 75
+
+
+class Interrupted(AlexNetError):  # noqa: N818 - not an error: a person wants it
+    """Stopped by Ctrl-C where nothing was saved to resume from."""
+
+    exit_code = 130

@@ -109,7 +109,7 @@ def random_request(chance: random.Random) -> bytes:
     end_of_headers = len(whole)
     request = bytearray(whole + photo)
     for _ in range(chance.randint(0, 4)):
-        place = chance.randrange(end_of_headers if chance.random() < 0.8 else len(request))
+        place = chance.randrange(min(end_of_headers, len(request)) if chance.random() < 0.8 else len(request))
         kind = chance.randrange(3)
         if kind == 0:
             request[place] = chance.randrange(256)

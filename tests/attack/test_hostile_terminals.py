@@ -177,9 +177,9 @@ from types import SimpleNamespace
 from alexnet.cli.main import main
 
 def command():
-    from alexnet.training.preemption import stopping
+    from alexnet.stopping import Stopping
     try:
-        with stopping("again"):
+        with Stopping("again"):
             ready()
     finally:
         time.sleep(0.3)  # winding up

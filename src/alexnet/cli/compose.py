@@ -26,11 +26,11 @@ def command(
     from alexnet.data.compositing import compose
     from alexnet.data.prepare import prepare
     from alexnet.data.store import Store
-    from alexnet.training.preemption import stopping
+    from alexnet.stopping import Stopping
 
     source = compose(Store.open(store), {"train": train, "val": val}, side, seed)
     with (
-        stopping("run the same command again to resume"),
+        Stopping("finished work is kept, run the same command again to resume"),
         progress_bar("composing", train + val, unit="scenes") as advance,
     ):
         made = prepare(source, scenes, source.settings, workers, progress=advance)

@@ -55,7 +55,7 @@ def command(
     from alexnet.fitting.fit import FitOptions, fit_photos
     from alexnet.hardware import choose_device
     from alexnet.runs.run_dir import FIT_STORE
-    from alexnet.training.preemption import stopping
+    from alexnet.stopping import Stopping
 
     def bar(title: str, total: int) -> AbstractContextManager[Callable[[int], None]]:
         return progress_bar(title, total, unit="photos", silent=as_json)
@@ -73,7 +73,7 @@ def command(
     )
     if not as_json:
         chosen = replace(chosen, training_progress=training_bar, log=write_lines)
-    with stopping("run the same command with --resume to continue"):
+    with Stopping("finished work is kept, run the same command with --resume to continue"):
         made = fit_photos(photos, run, chosen)
     if as_json:
         values = {

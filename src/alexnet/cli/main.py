@@ -9,21 +9,21 @@ import os
 import re
 import signal
 import sys
-import threading
 import traceback
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
 from enum import Enum
-from types import FrameType, NoneType
-from typing import Annotated, Any, get_args, get_type_hints
+from types import NoneType
+from typing import Annotated, Any, NamedTuple, get_args, get_type_hints
 
 import typer
 import typer.core
 
 from alexnet import __version__, stopping
 from alexnet.cli.output import discard_output, prepare_streams, write_lines, write_notes
-from alexnet.errors import AlexNetError, Stopped, WorkError
+from alexnet.errors import AlexNetError, Interrupted, WorkError
 from alexnet.hardware import keep_freed_memory
+from alexnet.stopping import SignalReceived, Stopping
 
 GROUPS = {
     "Start": {
@@ -81,30 +81,48 @@ RESUMED_BY = {
 """The verbs that SIGTERM and SIGUSR1 end with code 75 at any moment, and how each is resumed. What a verb has
 begun it saves first, with handlers of its own."""
 
-INTERRUPTED = 130
-"""Exit code after Ctrl-C where nothing was saved to resume from (that is `Stopped`, 75)."""
-
 # typer contains its own copy of click since 0.16: this is the base class of usage errors in either.
 _UsageError: Any = typer.BadParameter.__base__
+
+
+class _Outcome(NamedTuple):
+    """How a command ended."""
+
+    code: int
+    message: str = ""
+    """What is printed of it, in one line."""
+    traceback: str = ""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command line (default: that of the process) and returns its exit code; raises nothing.
 
-    0 done, 1 failed while working, 2 the command was wrong, 3 the data is bad, 75 stopped and resumable.
+    0 done, 1 failed while working, 2 the command was wrong, 3 the data is bad, 75 stopped and resumable, 130
+    stopped by Ctrl-C.
     """
     keep_freed_memory()
     if arguments is not None:
-        return _main(arguments)
-    prepare_streams()
-    stopping.begin()
-    stopping.interrupt_once()
-    code = _main(sys.argv[1:])
-    stopping.end()
+        return _print(_outcome(arguments))
+    stopping.take_over()
+    try:
+        try:
+            prepare_streams()
+            outcome = _outcome(sys.argv[1:])
+        finally:
+            stopping.end()
+    except SignalReceived as received:
+        outcome = _failed(received.error)
+    stop = stopping.end()
+    # The exception of a stop may have been lost, or taken for a failure.
+    if stop is not None and (outcome.message or not outcome.code):
+        outcome = _failed(stop)
+    code = _print(outcome)
+    stopping.end(code)
     return code
 
 
-def _main(arguments: Sequence[str]) -> int:
+def _outcome(arguments: Sequence[str]) -> _Outcome:
+    """Runs the command line; an error becomes its outcome."""
     words, debug = _without_debug(arguments)
     try:
         code = _run(words)
@@ -112,28 +130,37 @@ def _main(arguments: Sequence[str]) -> int:
     except BrokenPipeError:
         # The reader of the output is gone: stay silent, also when the interpreter flushes at exit.
         discard_output()
-        return 1
-    except (KeyboardInterrupt, typer.Abort):
-        return _fail("interrupted", INTERRUPTED, debug)
-    except AlexNetError as error:
-        return _fail(str(error), error.exit_code, debug)
-    except _UsageError as error:
-        path = error.ctx.command_path if error.ctx else "alexnet"
-        message = " ".join(error.format_message().split()).removeprefix("Value error, ").rstrip(".")
-        if setting := _setting_with_dashes(error, words):
+        return _Outcome(1)
+    except (Exception, KeyboardInterrupt, SignalReceived) as error:
+        outcome = _failed(error, words, debug)
+        return outcome._replace(traceback=traceback.format_exc()) if debug else outcome
+    # typer catches KeyboardInterrupt itself where it can, and leaves only its code.
+    if code == Interrupted.exit_code and not stopping.owned():
+        return _Outcome(code, "interrupted")
+    return _Outcome(code)
+
+
+def _failed(error: BaseException, words: Sequence[str] = (), debug: bool = False) -> _Outcome:
+    """What an error means for the exit code, and the line that is printed."""
+    if isinstance(error, SignalReceived):
+        error = error.error
+    if isinstance(error, KeyboardInterrupt | typer.Abort):
+        return _Outcome(Interrupted.exit_code, "interrupted")
+    if isinstance(error, AlexNetError):
+        return _Outcome(error.exit_code, str(error))
+    if isinstance(error, _UsageError):
+        usage: Any = error
+        path = usage.ctx.command_path if usage.ctx else "alexnet"
+        message = " ".join(usage.format_message().split()).removeprefix("Value error, ").rstrip(".")
+        if setting := _setting_with_dashes(usage, words):
             message = f"{message}: settings have no dashes, type {setting}"
-        return _fail(f"{message}; see `{path} --help`", 2, debug)
-    except OSError as error:
-        return _fail(*_refused_by_system(error), debug)
-    except MemoryError:
-        return _fail(_NO_MEMORY, 1, debug)
-    except Exception as error:
-        if _is_out_of_memory(error):
-            return _fail(_NO_MEMORY, 1, debug)
-        hint = "" if debug else "; run with --debug for the traceback"
-        return _fail(f"unexpected {type(error).__name__}: {error}{hint}", 1, debug)
-    # typer catches Ctrl-C itself where it can, and leaves only its code.
-    return _fail("interrupted", code, debug=False) if code == INTERRUPTED else code
+        return _Outcome(2, f"{message}; see `{path} --help`")
+    if isinstance(error, OSError):
+        return _refused_by_system(error)
+    if isinstance(error, MemoryError) or _is_out_of_memory(error):
+        return _Outcome(1, _NO_MEMORY)
+    hint = "" if debug else "; run with --debug for the traceback"
+    return _Outcome(1, f"unexpected {type(error).__name__}: {error}{hint}")
 
 
 def _setting_with_dashes(error: Any, words: Sequence[str]) -> str:
@@ -160,7 +187,7 @@ def _run(words: list[str]) -> int:
     typed = _words_to_complete() if COMPLETION_VARIABLE in os.environ else words
     verb = next((word for word in typed if not word.startswith("-")), "")
     try:
-        with _signals_stop(verb):
+        with _stopping(verb):
             program: Any = typer.main.get_command(_application(verb))
             result = program.main(
                 args=words or ["--help"],
@@ -179,30 +206,12 @@ def _words_to_complete() -> list[str]:
     return line.split()[1:]
 
 
-class _SignalReceived(BaseException):
-    """SIGTERM or SIGUSR1 arrived. No `Exception`, since imports of libraries catch those."""
-
-
-@contextmanager
-def _signals_stop(verb: str) -> Generator[None]:
-    """A context in which SIGTERM and SIGUSR1 raise `Stopped` where the verb itself does not handle them."""
-    if verb not in RESUMED_BY or threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def receive(number: int, frame: FrameType | None) -> None:
-        stopping.stop_once(_SignalReceived(signal.Signals(number).name), number)
-
-    stopping.begin()
-    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGUSR1") if hasattr(signal, name)]
-    before = {number: signal.signal(number, receive) for number in numbers}
-    try:
-        yield
-    except _SignalReceived as received:
-        raise Stopped(f"stopped by {received}; nothing was lost: {RESUMED_BY[verb]}") from received
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+def _stopping(verb: str) -> AbstractContextManager[object]:
+    """A context in which SIGTERM and SIGUSR1 stop a verb that can be resumed."""
+    if verb not in RESUMED_BY:
+        return nullcontext()
+    numbers = (number for number in stopping.SIGNALS if number != signal.SIGINT)
+    return Stopping(f"nothing was lost: {RESUMED_BY[verb]}", *numbers)
 
 
 class _PlainHelp(typer.core.TyperCommand):
@@ -313,18 +322,22 @@ _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
 _NO_HANDLES = (errno.EMFILE, errno.ENFILE)
 
 
-def _refused_by_system(error: OSError) -> tuple[str, int]:
-    """A line on a file that the system refused, and the exit code: 3, or 1 if it is not about the data."""
+def _refused_by_system(error: OSError) -> _Outcome:
+    """A line on a file that the system refused; the exit code is 3, or 1 if it is not about the data."""
     reason = error.strerror or str(error)
     if error.errno in _NO_HANDLES:
-        return f"{reason}: allow more of them with `ulimit -n 4096`", 1
+        return _Outcome(1, f"{reason}: allow more of them with `ulimit -n 4096`")
     name = None if error.filename is None else os.fsdecode(error.filename)
     if error.errno in _NO_SPACE:
-        return f"cannot write {name or 'the output'} ({reason}): free some space", 1
-    return (f"cannot use {name} ({reason})", 3) if name else (f"cannot read or write ({reason})", 1)
+        return _Outcome(1, f"cannot write {name or 'the output'} ({reason}): free some space")
+    return (
+        _Outcome(3, f"cannot use {name} ({reason})")
+        if name
+        else _Outcome(1, f"cannot read or write ({reason})")
+    )
 
 
-def _is_out_of_memory(error: Exception) -> bool:
+def _is_out_of_memory(error: BaseException) -> bool:
     """Whether torch had not enough memory: on a GPU it has an exception for that, on a CPU only a text."""
     torch = sys.modules.get("torch")
     return torch is not None and (
@@ -333,13 +346,15 @@ def _is_out_of_memory(error: Exception) -> bool:
     )
 
 
-def _fail(message: str, code: int, debug: bool) -> int:
+def _print(outcome: _Outcome) -> int:
+    """Prints the message, if any, and returns the exit code."""
+    if not outcome.message:
+        return outcome.code
     try:
         sys.stdout.flush()
     except OSError:
         discard_output()
     with suppress(OSError, WorkError):  # of a full disk: the code is left
-        if debug:
-            traceback.print_exc()
-        write_notes(f"alexnet: {message}")
-    return code
+        sys.stderr.write(outcome.traceback)
+        write_notes(f"alexnet: {outcome.message}")
+    return outcome.code

@@ -98,7 +98,7 @@ def command(
     from alexnet.data.manifest import MANIFEST_FILE
     from alexnet.data.sources import filter_classes, hold_out, open_source
     from alexnet.hardware import cpu_count
-    from alexnet.training.preemption import stopping
+    from alexnet.stopping import Stopping
 
     photos = open_source(source, 0, options)
     if classes is not None:
@@ -106,7 +106,7 @@ def command(
     if drop_duplicates:
         settings = photos.settings.with_choices(exif=exif, channels=channels)
         with (
-            stopping("run the same command again"),
+            Stopping("finished work is kept, run the same command again"),
             progress_bar("comparing", _count(photos), unit="photos") as advance,
         ):
             known = store_notes.known_hashes(store)
@@ -116,7 +116,7 @@ def command(
     changes: list[str] = []
     before = (store / MANIFEST_FILE).exists()
     with (
-        stopping("run the same command again to resume"),
+        Stopping("finished work is kept, run the same command again to resume"),
         progress_bar("preparing", _count(photos), unit="images") as advance,
     ):
         made = alexnet.prepare(

@@ -39,6 +39,7 @@ from alexnet.runs.checkpoints import (
     read_checkpoint,
     step_in_name,
 )
+from alexnet.stopping import Shield
 
 _TEMPORARY = ".temporary-"
 _NO_LINKS = (errno.EPERM, errno.EINVAL, errno.ENOSYS, errno.ENOTSUP)
@@ -67,8 +68,20 @@ def write(
     """Adds the checkpoint of `step`, links `last` and (if `best`) `best` to it, and removes what is no longer
     kept.
 
-    `write_weights(path)` writes the model file. WorkError if this fails; older checkpoints are kept.
+    `write_weights(path)` writes the model file. A signal waits until all is written. WorkError if this fails;
+    older checkpoints are kept.
     """
+    with Shield():
+        _write(folder, step, write_weights, state, {"step": step, "best": best, **meta})
+
+
+def _write(
+    folder: Path,
+    step: int,
+    write_weights: Callable[[Path], None],
+    state: dict[str, Any],
+    meta: dict[str, Any],
+) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     temporary = folder / f"{_TEMPORARY}{os.getpid()}"
     try:
@@ -77,7 +90,7 @@ def write(
         write_weights(temporary / WEIGHTS)
         torch.save(state, temporary / STATE)
         hashes = {name: file_sha256(temporary / name) for name in (WEIGHTS, STATE)}
-        write_json(temporary / META, with_checksum({"step": step, "best": best, **meta, "sha256": hashes}))
+        write_json(temporary / META, with_checksum({**meta, "sha256": hashes}))
         for later in _later(folder, step):  # given up when an earlier one was resumed from
             _discard(later)
         _publish(temporary, folder / _name(step))

@@ -5,21 +5,18 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Generator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from types import FrameType, TracebackType
 from typing import Any
 
 from alexnet import distributed
-from alexnet.errors import Stopped
-from alexnet.stopping import begin, stop_once
-
-SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name))
+from alexnet.errors import Interrupted
+from alexnet.stopping import SIGNALS, begin, stop_once, wind_up
 
 
 class Interruption(AbstractContextManager["Interruption"]):
-    """While the context is open, Ctrl-C, SIGTERM and SIGUSR1 only request a stop; a second Ctrl-C stops at
-    once.
+    """While the context is open, Ctrl-C, SIGTERM and SIGUSR1 only request a stop; a second Ctrl-C before the
+    stop is carried out stops at once.
 
     `reason` is why to stop, such as "by SIGTERM"; empty while no stop is requested.
     """
@@ -31,6 +28,7 @@ class Interruption(AbstractContextManager["Interruption"]):
         self._agree_every_steps = agree_every_steps
         self._start = time.monotonic()
         self._before: dict[int, Any] = {}
+        self._signaled = False
 
     def __enter__(self) -> Interruption:
         if threading.current_thread() is threading.main_thread():
@@ -50,29 +48,16 @@ class Interruption(AbstractContextManager["Interruption"]):
             self.reason = self.reason or f"after {self._minutes:g} minutes"
         if step % self._agree_every_steps:
             return False
-        reasons = [reason for reason in distributed.gather_objects(self.reason) if reason]
+        gathered = distributed.gather_objects((self.reason, self._signaled))
+        reasons = [reason for reason, _ in gathered if reason]
         self.reason = reasons[0] if reasons else ""
+        if any(signaled for _, signaled in gathered):
+            wind_up()
         return bool(reasons)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        if self.reason and number == signal.SIGINT:
-            stop_once(KeyboardInterrupt())
+        if self._signaled and number == signal.SIGINT:
+            stop_once(Interrupted("interrupted"), number, frame)
             return
+        self._signaled = True
         self.reason = f"by {signal.Signals(number).name}"
-
-
-@contextmanager
-def stopping(advice: str) -> Generator[None, None, None]:
-    """A context in which `SIGNALS` raise `Stopped`; `advice` is how to resume."""
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        name = signal.Signals(number).name
-        stop_once(Stopped(f"stopped by {name}; finished work is kept, {advice}"), number)
-
-    begin()
-    before = {number: signal.signal(number, stop) for number in SIGNALS}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

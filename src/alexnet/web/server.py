@@ -12,7 +12,9 @@ from contextlib import contextmanager, suppress
 import uvicorn
 from starlette.applications import Starlette
 
+from alexnet import stopping
 from alexnet.errors import CommandError
+from alexnet.stopping import SignalReceived
 from alexnet.web.connections import Connection, log_in_lines, most_connections
 
 ADDRESS = "127.0.0.1"
@@ -22,8 +24,9 @@ _CLOSING_SECONDS = 5
 def serve(app: Starlette, listener: socket.socket, ready: Callable[[str], None]) -> None:
     """Serves until Ctrl-C or a termination signal; calls `ready` with the address at the start."""
     server = _Server(app, lambda: ready(url_of(listener)))
-    with suppress(KeyboardInterrupt):  # uvicorn raises it again after shutting down
+    with suppress(KeyboardInterrupt, SignalReceived):  # uvicorn sends the signal again after shutting down
         server.run([listener])
+    stopping.accept()
 
 
 @contextmanager
