@@ -1,4 +1,4 @@
-"""Terminals, limits of the system and names that a command meets; and Ctrl-C, many times."""
+"""Terminals, limits of the system and names that a command meets."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import errno
 import json
 import os
 import resource
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -169,42 +168,3 @@ def test_too_many_open_files_is_one_line(run: Path) -> None:
 
     done = alexnet("compare", run, preexec_fn=limit)
     assert b"Traceback" not in done.stderr
-
-
-STOPPED = """
-import sys, time
-from types import SimpleNamespace
-from alexnet.cli.main import main
-
-def command():
-    from alexnet.stopping import Stopping
-    try:
-        with Stopping("again"):
-            ready()
-    finally:
-        time.sleep(0.3)  # winding up
-
-def ready():
-    print("ready", flush=True)
-    for _ in range(3000):
-        time.sleep(0.01)
-
-sys.modules["alexnet.cli.recipes"] = SimpleNamespace(command=command)
-sys.argv = ["alexnet", "recipes"]
-sys.exit(main())
-"""
-
-
-def test_many_interruptions_end_in_one_line() -> None:
-    command = [sys.executable, "-c", STOPPED]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    with subprocess.Popen(command, **pipes) as process:
-        assert process.stdout.readline() == "ready\n"
-        for _ in range(200):
-            process.send_signal(signal.SIGINT)
-            os.sched_yield()
-        errors = process.stderr.read()
-        process.wait()
-    assert process.returncode == 75
-    assert errors.count("\n") == 1
-    assert errors.startswith("alexnet: ")
