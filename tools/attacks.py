@@ -36,7 +36,8 @@ class Row(NamedTuple):
     @property
     def counts(self) -> tuple[int, ...]:
         """The numbers under `COLUMNS`."""
-        return self[-len(COLUMNS) :]
+        failed = (self.silent_wrong, self.traceback, self.unexpected, self.left_over)
+        return (self.tried, self.held, *failed)
 
 
 def read(folder: Path) -> list[Row]:
@@ -71,7 +72,8 @@ def attacks(results: Path) -> Table:
         return Table(("attack",), [(NOT_RECORDED,)])
     titles = {row.attack: GROUPS[row.attack.split()[0]] for row in rows}
     seeds = max(row.last_seed for row in rows) - min(row.first_seed for row in rows) + 1
-    machines, commits = (", ".join(sorted({row[place] for row in rows})) for place in (4, 0))
+    machines = ", ".join(sorted({row.machine for row in rows}))
+    commits = ", ".join(sorted({row.commit for row in rows}))
     note = f"`make attack`, {seeds:,} seeds, commit {commits}, on {machines}."
     return replace(_table(titles, rows), notes=(note,))
 

@@ -33,6 +33,8 @@ from alexnet.training import checkpoint
 
 _OF_STORES = (MANIFEST_FILE, FINGERPRINT_FILE)
 """One of them is in every store, finished or not."""
+CLASSIC_POSITION = "state.json"
+"""In the folder of features: a classic pipeline is still being trained."""
 _DEPTH = 3
 """Folders of folders that are searched for stores and runs."""
 
@@ -194,7 +196,10 @@ def _verify_run(run: RunDir, found: Verification) -> None:
             check_archive(file)
             found.checked += 1
     for file in sorted(run.path.glob("features/*.json")):
-        _verify_features(file, found)
+        if file.name == CLASSIC_POSITION:
+            _verify_classic(file, resume, found)
+        else:
+            _verify_features(file, found)
 
 
 def _recipe(run: RunDir) -> str:
@@ -229,12 +234,21 @@ def _verify_checkpoints(run: RunDir, resume: str, found: Verification) -> None:
         found.problems.append(dataclasses.replace(each, repair=unused if only_state else from_there))
 
 
+def _verify_classic(file: Path, resume: str, found: Verification) -> None:
+    """The features of a classic pipeline in training."""
+    from alexnet.training.classic_trainer import FeatureCache  # it loads scikit-learn
+
+    with _noting(file, f"delete {file.parent}; {resume} starts again", found):
+        FeatureCache.saved(file.parent)
+        found.checked += 1
+
+
 def _verify_features(file: Path, found: Verification) -> None:
     vectors = file.with_suffix(".npy")
     repair = "delete it; it is made again when it is needed"
     note = FeatureNote.read(file)
     if not vectors.is_file() or vectors.name.endswith(".part.npy"):
-        return  # the position of a classic pipeline, or unfinished: checked when they are continued
+        return  # unfinished: checked when it is continued
     if note is None:
         found.problems.append(Problem(str(file), "it is damaged", repair))
         return

@@ -14,6 +14,7 @@ learned, `channelN.npy` its feature vectors (`channelN-centers.safetensors`: the
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import time
 from collections import deque
@@ -23,7 +24,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -287,6 +288,7 @@ class ClassicTrainer:
         before = position.images
         for numbers, images in self.photos(torch.arange(position.images, total)):
             file.write(int(numbers[0]), self.channel.features(images))
+            self.cache.add_digest(len(numbers))
             position.images += len(numbers)
             rate = (position.images - before) / (time.monotonic() - started)
             self.advance(len(numbers), f"{self.cache.channel_name}: {rate:.1f} images/s")
@@ -427,8 +429,10 @@ class ClassicTrainer:
 
 
 Stage = Literal["learn", "encode", "classify"]
+POSITION = "state.json"
 TensorFile = Literal["", "-sgd", "-centers"]
 """Files of a channel: what it has learned, its classifiers in training, its product quantizer."""
+TENSOR_FILES: tuple[TensorFile, ...] = get_args(TensorFile)
 
 
 @dataclass
@@ -441,6 +445,8 @@ class ClassicPosition:
     stage: Stage = "learn"
     images: int = 0
     """Number of photos encoded by this channel."""
+    features_sha256: str = ""
+    """Digest of their feature vectors (`FeatureCache.add_digest`); empty for those of version 0.1."""
     passes: int = 0
     """Passes of the classifiers over the photos, the maximum over the channels."""
     seconds: float = 0.0
@@ -461,22 +467,31 @@ class FeatureCache:
         CommandError if that is for another store, DataError if one of its files is damaged or missing.
         """
         folder = run.path / "features"
-        file = folder / "state.json"
-        if not (resume and file.is_file()):
+        if not (resume and (folder / POSITION).is_file()):
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
             return cls(folder, ClassicPosition(store_digest))
-        position = read_object(
-            file, lambda values: ClassicPosition(**values), "is damaged", f"delete {folder} to start again"
-        )
-        if position.store_digest != store_digest:
+        cache = cls.saved(folder)
+        if cache.position.store_digest != store_digest:
             raise CommandError(
                 f"{run.path} was trained on another store: use that one, or another directory with --run"
             )
+        return cache
+
+    @classmethod
+    def saved(cls, folder: Path) -> FeatureCache:
+        """The existing cache in `folder`; DataError if one of its files is damaged or missing."""
+        hint = f"delete {folder} to start again"
+        position = read_object(
+            folder / POSITION, lambda values: ClassicPosition(**values), "is damaged", hint
+        )
         cache = cls(folder, position)
         for path in cache._required():
             if not path.is_file():
-                raise DataError(f"{path} is missing: delete {folder} to start again")
+                raise DataError(f"{path} is missing", hint)
+        cache.check_features()
+        for what in TENSOR_FILES:
+            cache.read_tensors(what)
         return cache
 
     @property
@@ -494,14 +509,43 @@ class FeatureCache:
         now = time.monotonic()
         self.position.seconds += now - self._since
         self._since = now
-        write_json_with_checksum(self.folder / "state.json", asdict(self.position))
+        write_json_with_checksum(self.folder / POSITION, asdict(self.position))
 
     def begin_stage(self, stage: Stage) -> None:
         """Starts this stage of the channel."""
         self.position.stage = stage
         if stage == "encode":
-            self.position.images = 0
+            self.position.images, self.position.features_sha256 = 0, hashlib.sha256().hexdigest()
         self.save_position()
+
+    def add_digest(self, count: int) -> None:
+        """Adds `count` more feature vectors to the digest: SHA-256 of the digest before and their bytes."""
+        position = self.position
+        if position.features_sha256:
+            rows = self._rows(position.images, position.images + count)
+            position.features_sha256 = _extended(position.features_sha256, rows)
+
+    def check_features(self) -> None:
+        """Damaged if the feature vectors of the channel in training differ from their digest."""
+        position, digest = self.position, hashlib.sha256().hexdigest()
+        if not position.features_sha256:
+            return
+        for first in range(0, position.images, SHARD):
+            digest = _extended(digest, self._rows(first, min(first + SHARD, position.images)))
+        if digest != position.features_sha256:
+            raise Damaged(
+                f"{self.feature_file} is damaged: its feature vectors differ from their digest",
+                f"delete {self.folder} to start again",
+            )
+
+    def _rows(self, first: int, last: int) -> bytes:
+        try:
+            rows = np.load(self.feature_file, mmap_mode="r")
+        except (ValueError, EOFError) as error:  # of the header, or of a file that is too short
+            raise Damaged(
+                f"{self.feature_file} is damaged ({error})", f"delete {self.folder} to start again"
+            ) from error
+        return rows[first:last].tobytes()
 
     def begin_channel(self) -> None:
         """Starts the next channel; the feature vectors of the current one are removed, what it has learned is
@@ -509,7 +553,7 @@ class FeatureCache:
         """
         done = [self.feature_file, self._tensor_file("-sgd"), self._tensor_file("-centers")]
         self.position.channel += 1
-        self.position.stage, self.position.images = "learn", 0
+        self.position.stage, self.position.images, self.position.features_sha256 = "learn", 0, ""
         self.save_position()
         for path in done:  # after a kill before this, they will be overwritten
             path.unlink(missing_ok=True)
@@ -550,7 +594,7 @@ class FeatureCache:
         """Deletes what the training of a run needed; features of the finished run remain."""
         folder = run.path / "features"
         for path in folder.glob("*"):
-            if path.name == "state.json" or path.name.startswith((".", "channel")):
+            if path.name == POSITION or path.name.startswith((".", "channel")):
                 path.unlink()
         with suppress(OSError):  # it is not empty, or was never made
             folder.rmdir()
@@ -568,3 +612,7 @@ class FeatureCache:
     def _tensor_file(self, what: TensorFile, channel: int | None = None) -> Path:
         name = self.channel_name if channel is None else f"channel{channel + 1}"
         return self.folder / f"{name}{what}.safetensors"
+
+
+def _extended(digest: str, rows: bytes) -> str:
+    return hashlib.sha256(bytes.fromhex(digest) + rows).hexdigest()

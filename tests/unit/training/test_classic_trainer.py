@@ -18,6 +18,7 @@ from attack.kills import killed_at
 from torch import nn
 
 from alexnet import recipes
+from alexnet.checksum import Damaged
 from alexnet.classic.config import SHARED_KEYS
 from alexnet.cli.main import main
 from alexnet.config import RunConfig, flatten, override
@@ -175,6 +176,25 @@ def test_files_damaged_at_resume_are_named(
     with pytest.raises(
         DataError, match=r"channel1.safetensors is damaged .*: delete .*features to start again"
     ):
+        fitted(tmp_path / "a", store, resume=True)
+
+
+@pytest.mark.parametrize("place", ["header", "first", "last"])
+def test_damaged_feature_vectors_are_named(
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch, capsys: Any, place: str
+) -> None:
+    stopped(tmp_path / "a", store, StopRequests(monkeypatch), 4)
+    assert main(["verify", str(tmp_path / "a")]) == 0
+    path = tmp_path / "a" / "features" / "channel1.npy"
+    encoded = json.loads((path.parent / "state.json").read_text())["images"]
+    rows, data = np.load(path, mmap_mode="r"), bytearray(path.read_bytes())
+    assert encoded > 0
+    data[{"header": 0, "first": rows.offset, "last": rows.offset + rows[:encoded].nbytes - 1}[place]] ^= 1
+    path.write_bytes(data)
+    capsys.readouterr()
+    assert main(["verify", str(tmp_path / "a")]) == 3
+    assert "channel1.npy is damaged" in capsys.readouterr().out
+    with pytest.raises(Damaged, match=r"channel1.npy is damaged.*: delete .*features to start again"):
         fitted(tmp_path / "a", store, resume=True)
 
 
