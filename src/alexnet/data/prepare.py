@@ -162,8 +162,9 @@ def prepare(
     except (CommandError, DataError):
         raise
     except (OSError, CannotWrite) as error:
-        full = isinstance(error, OSError) and error.errno == errno.ENOSPC
-        reason = "the disk is full" if full else error
+        reason = str(error)
+        if isinstance(error, OSError):
+            reason = "the disk is full" if error.errno == errno.ENOSPC else error.strerror or reason
         raise WorkError(
             f"{path}: {reason}; finished shards are kept, run the same command again to continue"
         ) from error
@@ -214,8 +215,10 @@ def _bring_up_to_date(
             progress(images - missing_images)
             _check_space(path, job.settings, missing_images)
             make_all(job.source, missing, workers, progress)
-        except (DataError, WorkError):
-            _remove_unused(path)
+        except BaseException as error:  # also a signal: unfinished shards would take up space
+            _remove_parts(path)
+            if isinstance(error, DataError | WorkError):
+                _remove_unused(path)
             raise
         done = {task: store_notes.read_note(task.note_path) for task in tasks}
         try:
@@ -259,8 +262,7 @@ def _described(path: Path, tasks: list[ShardTask], found: SourceChanges) -> str:
 def _remove_outdated(job: Job, notes: Notes, found: SourceChanges) -> None:
     """Removes the manifest, and shards and notes that are no longer right."""
     path = job.path
-    for part in (*path.glob("*.part"), *path.glob(f"{store_notes.FOLDER}/.*.part")):
-        part.unlink()
+    _remove_parts(path)
     (path / MANIFEST_FILE).unlink(missing_ok=True)
     right = {task.file for task in found.current}
     for file in notes.keys() - right:
@@ -269,6 +271,12 @@ def _remove_outdated(job: Job, notes: Notes, found: SourceChanges) -> None:
             outdated.unlink(missing_ok=True)
     for task in found.touched:
         store_notes.write_note(task.note_path, found.current[task])
+
+
+def _remove_parts(path: Path) -> None:
+    """Removes unfinished files; the lock of the store is held, and its workers have ended."""
+    for part in (*path.glob("*.part"), *path.glob(f"{store_notes.FOLDER}/.*.part")):
+        part.unlink()
 
 
 def _refuse_without_decoder(source: Source) -> None:

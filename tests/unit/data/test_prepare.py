@@ -244,6 +244,7 @@ def test_interrupted_work_continues_where_it_stopped(photos: Source, tmp_path: P
     with pytest.raises(KeyboardInterrupt):
         prepare(photos, store, JPEG, workers=1, progress=interrupt_after(images))
     finished = {path: path.stat().st_ino for path in store.glob("*.arrow")}
+    assert not list(store.rglob("*.part"))
     with pytest.raises(DataError, match="not a store"):
         Store.open(store)
     reported: list[int] = []
