@@ -29,7 +29,7 @@ from alexnet.published.imagenet import (
     IMAGENET_TRAINING_IMAGES,
     IMAGENET_VALIDATION_IMAGES,
 )
-from alexnet.text import counted, first_few
+from alexnet.text import counted, first_few, printable
 
 FIRST_CLASSES = 5
 """Classes that are named on the first line."""
@@ -145,8 +145,8 @@ def table_of_classes(found: Overview) -> list[str]:
     rows += [
         [
             str(label),
-            each.wnid,
-            each.name,
+            printable(each.wnid),
+            printable(each.name),
             *(f"{found.splits[name].photos_per_class[each.wnid]:,}" for name in splits),
         ]
         for label, each in enumerate(found.classes)
