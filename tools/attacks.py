@@ -12,7 +12,13 @@ from alexnet.report.tables import Table
 from tools.results_io import NOT_RECORDED
 
 FOLDER, FILE = "attack", "attacks.csv"
-GROUPS = {"kill": "kills", "mutation": "mutations of files", "input": "hostile inputs", "request": "requests"}
+GROUPS = {
+    "kill": "kills",
+    "mutation": "mutations of files",
+    "input": "hostile inputs",
+    "request": "requests",
+    "storm": "storms of Ctrl-C",
+}
 """The first word of an attack, and what the documents call all attacks of that kind."""
 COLUMNS = ("tried", "held", "silent wrong", "traceback", "unexpected", "left over")
 
@@ -71,10 +77,9 @@ def attacks(results: Path) -> Table:
     if not rows:
         return Table(("attack",), [(NOT_RECORDED,)])
     titles = {row.attack: GROUPS[row.attack.split()[0]] for row in rows}
-    seeds = max(row.last_seed for row in rows) - min(row.first_seed for row in rows) + 1
     machines = ", ".join(sorted({row.machine for row in rows}))
     commits = ", ".join(sorted({row.commit for row in rows}))
-    note = f"`make attack`, {seeds:,} seeds, commit {commits}, on {machines}."
+    note = f"`make attack`, commit {commits}, {machines}; seeds are in `results/attack/attacks.csv`."
     return replace(_table(titles, rows), notes=(note,))
 
 

@@ -11,7 +11,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -21,29 +23,45 @@ from attack.kill_attack import COMMANDS, KillAttack
 from attack.mutation_attack import MutationAttack
 from attack.outcomes import Trial
 from attack.request_attack import RequestAttack
+from attack.storm_attack import StormAttack
 from attack.subject import OBSERVED, Subject
 
 from alexnet.hardware import cpu_count
 from tools import attacks
-from tools.attacks import Row
+from tools.attacks import GROUPS, Row
 
 MUTATIONS, REQUESTS = 2, 50
 """Mutations of each part, and requests, with each seed."""
 
 
-def trials(scratch: Path, seed: int) -> Iterator[Trial]:
-    """Trials without end, from this seed on: all kinds of attack in turns."""
+def trials(scratch: Path, seed: int, kinds: Sequence[str]) -> Iterator[Trial]:
+    """Trials without end, from this seed on: attacks of these kinds in turns."""
     subject = Subject.make(scratch / "subject")
-    mutations, kills = MutationAttack.on(subject, scratch), KillAttack.on(subject, scratch)
-    inputs = InputAttack.on(subject, scratch)
-    with RequestAttack.on(subject) as requests:
-        for number in itertools.count(seed):
-            for part, chance in itertools.product(OBSERVED, range(MUTATIONS)):
-                yield from mutations.trials(part, MUTATIONS * number + chance)
-            for name in COMMANDS:
-                yield kills.random_trial(name, number)
-            yield from inputs.trials(number)
-            yield from requests.trials(number, REQUESTS)
+    makers: dict[str, Callable[[], Callable[[int], Iterable[Trial]]]] = {
+        "mutation": lambda: partial(_mutations, MutationAttack.on(subject, scratch)),
+        "kill": lambda: partial(_kills, KillAttack.on(subject, scratch)),
+        "input": lambda: InputAttack.on(subject, scratch).trials,
+        "request": lambda: partial(_requests, stack.enter_context(RequestAttack.on(subject))),
+        "storm": lambda: StormAttack(subject, scratch).trials,
+    }
+    with ExitStack() as stack:
+        attacks = [makers[kind]() for kind in kinds]
+        for number, attack in itertools.product(itertools.count(seed), attacks):
+            yield from attack(number)
+
+
+def _mutations(attack: MutationAttack, seed: int) -> Iterator[Trial]:
+    for part, chance in itertools.product(OBSERVED, range(MUTATIONS)):
+        yield from attack.trials(part, MUTATIONS * seed + chance)
+
+
+def _kills(attack: KillAttack, seed: int) -> Iterator[Trial]:
+    for name in COMMANDS:
+        yield attack.random_trial(name, seed)
+
+
+def _requests(attack: RequestAttack, seed: int) -> list[Trial]:
+    return attack.trials(seed, REQUESTS)
 
 
 def main() -> int:
@@ -51,22 +69,26 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.attack", description="Attack the program.")
     parser.add_argument("--minutes", type=float, default=1)
     parser.add_argument("--seed", type=int, help="the first seed [default: the next one in the record, or 0]")
+    parser.add_argument("--only", choices=GROUPS, help="attacks of this kind alone")
     parser.add_argument("--record", type=Path, metavar="DIR", help="add the numbers to the table in DIR")
     options = parser.parse_args()
     before = attacks.read(options.record) if options.record else []
     first: int = options.seed
     if first is None:
-        first = max((row.last_seed + 1 for row in before), default=0)
+        kinds = [options.only] if options.only else GROUPS
+        seeds = [row.last_seed for row in before if row.attack.split()[0] in kinds]
+        first = max(seeds, default=-1) + 1
     end = time.monotonic() + 60 * options.minutes
     found: list[Trial] = []
     with tempfile.TemporaryDirectory() as scratch:
-        for trial in trials(Path(scratch), first):
+        for trial in trials(Path(scratch), first, [options.only] if options.only else [*GROUPS]):
             found.append(trial)
             if not trial.held:
                 print(f"{trial.outcome}: {trial.attack}, seed {trial.seed}: {trial.what}: {trial.detail}")
             if time.monotonic() >= end:
                 break
-    command = f"make attack MINUTES={options.minutes:g} SEED={first}"
+    only = f" ONLY={options.only}" if options.only else ""
+    command = f"make attack MINUTES={options.minutes:g} SEED={first}{only}"
     rows = _rows(found, command, first)
     print(attacks.by_attack(rows).text(), end="")
     if options.record:
@@ -76,13 +98,14 @@ def main() -> int:
 
 def _rows(found: list[Trial], command: str, first: int) -> list[Row]:
     """A row for each attack."""
-    last = max(trial.seed for trial in found if not trial.attack.startswith("mutation"))
+    seeds = [trial.seed // (MUTATIONS if trial.attack.startswith("mutation") else 1) for trial in found]
+    call = (_commit(), command, first, max(seeds), _machine())
     rows: list[Row] = []
     for attack in sorted({trial.attack for trial in found}):
         outcomes = [trial.outcome for trial in found if trial.attack == attack]
         held = sum(trial.held for trial in found if trial.attack == attack)
         failed = (outcomes.count(each) for each in ("silent wrong", "traceback", "unexpected", "left over"))
-        rows.append(Row(_commit(), command, first, last, _machine(), attack, len(outcomes), held, *failed))
+        rows.append(Row(*call, attack, len(outcomes), held, *failed))
     return rows
 
 

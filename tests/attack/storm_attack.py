@@ -1,0 +1,109 @@
+"""Storms of Ctrl-C: 20 of them within 2 seconds, at random moments of a command or of a training."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import tiny
+from attack.outcomes import Outcome, Trial
+from attack.subject import PHOTOS, RUN, SETTINGS, STORE, Subject
+
+from alexnet.runs.checkpoints import checkpoint_folders, read_checkpoint
+from alexnet.runs.run_dir import RunDir
+
+SIGNALS, SECONDS = 20, 2.0
+START = """
+import os
+from alexnet import stopping
+stopping.take_over()
+os.write(1, b"begun\\n")
+from alexnet.__main__ import main
+raise SystemExit(main())
+"""
+"""What the command `alexnet` does; it reports when its first lines have run. Before, a Ctrl-C is Python's."""
+LATEST = 3.0
+"""Seconds from there to the latest beginning of a storm."""
+INTERRUPTED, STOPPED = 130, 75
+
+
+@dataclass(frozen=True)
+class StormAttack:
+    """Commands that read the subject, and a training that they stop."""
+
+    subject: Subject
+    scratch: Path
+
+    def trials(self, seed: int) -> list[Trial]:
+        """A storm of a plain command, and one of a training."""
+        chance = random.Random(f"storm {seed}")
+        run, store, photos = (self.subject.folder / name for name in (RUN, STORE, PHOTOS))
+        plain = chance.choice(
+            (
+                ("predict", photos / "val", "--model", run, "--device", "cpu"),
+                ("evaluate", run, "--store", store, "--device", "cpu"),
+                ("inspect", photos),
+            )
+        )
+        found = [self._trial("plain command", plain, {INTERRUPTED}, chance, seed)]
+        new = self.scratch / "stormed"
+        training = ("train", tiny.RECIPE, "--store", store, "--run", new, *SETTINGS, "schedule.epochs=100000")
+        trial = self._trial("training", (*training, "--device", "cpu"), {INTERRUPTED, STOPPED}, chance, seed)
+        damaged = [each for each in checkpoint_folders(RunDir(new).checkpoints) if _is_damaged(each)]
+        if damaged:
+            trial = Trial(trial.attack, trial.what, seed, "silent wrong", str(damaged))
+        if left := [*new.rglob(".*.part")]:
+            trial = Trial(trial.attack, trial.what, seed, "left over", str(left))
+        shutil.rmtree(new, ignore_errors=True)
+        return [*found, trial]
+
+    def _trial(
+        self, kind: str, words: Sequence[object], codes: set[int], chance: random.Random, seed: int
+    ) -> Trial:
+        code, errors, sent = storm(list(map(str, words)), chance)
+        lines = [line for line in errors.splitlines() if line.startswith("alexnet: ")]
+        ended = code in codes and len(lines) == 1
+        # It was at its end before the first signal, or when that came.
+        done = code == 0 and not lines
+        outcome: Outcome = "noticed" if ended else "harmless"
+        if "Traceback" in errors or "Exception ignored" in errors or not (ended or done):
+            outcome = "traceback"
+        what = f"{words[0]}, {sent} signals, exit code {code}"
+        return Trial(f"storm on a {kind}", what, seed, outcome, errors[-2000:])
+
+
+def storm(words: list[str], chance: random.Random) -> tuple[int, str, int]:
+    """The exit code and the error output of a command in a storm, and the number of signals that it got.
+
+    They go to the process, or, as from a terminal, to its whole group.
+    """
+    send = chance.choice((os.kill, os.killpg))
+    begin, length = chance.uniform(0, LATEST), SECONDS * chance.choice((1, 0.1))
+    moments = sorted(begin + chance.uniform(0, length) for _ in range(SIGNALS))
+    command = [sys.executable, "-c", START, *words]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, start_new_session=True, **pipes) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"begun\n"
+        start, sent = time.monotonic(), 0
+        for moment in moments:
+            while process.poll() is None and time.monotonic() - start < moment:
+                time.sleep(0.001)
+            if process.poll() is not None:
+                break
+            send(process.pid, signal.SIGINT)
+            sent += 1
+        _, errors = process.communicate()
+    return process.returncode, errors.decode(errors="backslashreplace"), sent
+
+
+def _is_damaged(folder: Path) -> bool:
+    return bool(read_checkpoint(folder).damaged_files())
