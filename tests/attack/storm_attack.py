@@ -30,8 +30,10 @@ from alexnet.__main__ import main
 raise SystemExit(main())
 """
 """What the command `alexnet` does; it reports when its first lines have run. Before, a Ctrl-C is Python's."""
-LATEST = 3.0
+LATEST = {"plain command": 3.0, "training": 6.0}
 """Seconds from there to the latest beginning of a storm."""
+HANGING_SECONDS = 120
+"""After this time a command that no signal ends is killed, and has failed."""
 INTERRUPTED, STOPPED = 130, 75
 
 
@@ -68,7 +70,7 @@ class StormAttack:
     def _trial(
         self, kind: str, words: Sequence[object], codes: set[int], chance: random.Random, seed: int
     ) -> Trial:
-        code, errors, sent = storm(list(map(str, words)), chance)
+        code, errors, sent = storm(list(map(str, words)), LATEST[kind], chance)
         lines = [line for line in errors.splitlines() if line.startswith("alexnet: ")]
         ended = code in codes and len(lines) == 1
         # It was at its end before the first signal, or when that came.
@@ -80,13 +82,13 @@ class StormAttack:
         return Trial(f"storm on a {kind}", what, seed, outcome, errors[-2000:])
 
 
-def storm(words: list[str], chance: random.Random) -> tuple[int, str, int]:
+def storm(words: list[str], latest: float, chance: random.Random) -> tuple[int, str, int]:
     """The exit code and the error output of a command in a storm, and the number of signals that it got.
 
-    They go to the process, or, as from a terminal, to its whole group.
+    It begins within `latest` seconds. The signals go to the process, or, as from a terminal, to its whole group.
     """
     send = chance.choice((os.kill, os.killpg))
-    begin, length = chance.uniform(0, LATEST), SECONDS * chance.choice((1, 0.1))
+    begin, length = chance.uniform(0, latest), SECONDS * chance.choice((1, 0.1))
     moments = sorted(begin + chance.uniform(0, length) for _ in range(SIGNALS))
     command = [sys.executable, "-c", START, *words]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
@@ -101,7 +103,11 @@ def storm(words: list[str], chance: random.Random) -> tuple[int, str, int]:
                 break
             send(process.pid, signal.SIGINT)
             sent += 1
-        _, errors = process.communicate()
+        try:
+            _, errors = process.communicate(timeout=HANGING_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            _, errors = process.communicate()
     return process.returncode, errors.decode(errors="backslashreplace"), sent
 
 
