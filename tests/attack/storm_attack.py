@@ -85,7 +85,7 @@ class StormAttack:
 def storm(words: list[str], latest: float, chance: random.Random) -> tuple[int, str, int]:
     """The exit code and the error output of a command in a storm, and the number of signals that it got.
 
-    It begins within `latest` seconds. The signals go to the process, or, as from a terminal, to its whole group.
+    It begins within `latest` seconds. The signals go to the process or, as from a terminal, to its group.
     """
     send = chance.choice((os.kill, os.killpg))
     begin, length = chance.uniform(0, latest), SECONDS * chance.choice((1, 0.1))
