@@ -39,7 +39,7 @@ from alexnet.fitting.candidates import (
 from alexnet.fitting.choice import wrong_predictions
 from alexnet.fitting.fit import usual_side
 from alexnet.io import write_json
-from alexnet.runs.metrics_log import last_training_error
+from alexnet.runs.metrics_log import training_end
 from alexnet.runs.predictions import Predictions
 from alexnet.runs.provenance import position
 from alexnet.runs.results import wilson_interval
@@ -129,8 +129,8 @@ def measure(photos: Path, out: Path, per_class: int, seed: int, minutes: float) 
         )
         spent[each.name] = (time.monotonic() - start) / 60
         made[each.name] = _tested(place, store)
-        error = last_training_error(place.metrics_file)
-        yield row(each.name, made[each.name], spent[each.name], position(place).step or 0, error)
+        end = training_end(place.metrics_file)
+        yield row(each.name, made[each.name], spent[each.name], position(place).step or 0, end and end.error)
     for names in (each for each in AVERAGES if set(each) <= set(made)):
         mean = ensemble.mean([made[name] for name in names])
         yield row(" + ".join(names), mean, sum(spent[name] for name in names), 0, None)

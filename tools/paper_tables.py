@@ -6,8 +6,9 @@ from pathlib import Path
 
 from alexnet.published.alexnet import TABLE_1, TABLE_2
 from alexnet.published.rows import TEST, VAL
+from alexnet.report.evaluation_tables import TRAINING_COLUMNS, TRAINING_NOTE
 from alexnet.report.tables import ABSENT, Table, percent, rate
-from tools.results_io import by_views, config_of, difference
+from tools.results_io import by_views, config_of, difference, training
 
 SYSTEMS = {
     "LeNet-5": "lenet-5",
@@ -23,6 +24,8 @@ SOME_CLASSES = {
     30: "tiny-imagenet-30-classes",
 }
 """First part of the names of recorded results, by the number of classes."""
+TINY = max(SOME_CLASSES)
+"""The number of classes of Tiny ImageNet for which the end of training is shown."""
 
 
 def table_1(results: Path) -> Table:
@@ -31,6 +34,8 @@ def table_1(results: Path) -> Table:
         *("system", "paper: top-1 %", "paper: top-5 %"),
         *("ours: top-1 %, Imagenette", "minus AlexNet (points)", "input size", "at AlexNet's input size"),
         *(f"{classes} classes of Tiny ImageNet" for classes in SOME_CLASSES),
+        *(f"{what}, Imagenette" for what in TRAINING_COLUMNS),
+        *(f"{what}, {TINY} classes" for what in TRAINING_COLUMNS),
         "seed",
     )
     rows = [
@@ -41,6 +46,8 @@ def table_1(results: Path) -> Table:
             _input_size(results / f"{TEN_CLASSES}-{recipe}"),
             _top1(results / f"{TEN_CLASSES}-side-128-{recipe}"),
             *(_top1(results / f"{name}-{recipe}") for name in SOME_CLASSES.values()),
+            *training(results / f"{TEN_CLASSES}-{recipe}"),
+            *training(results / f"{SOME_CLASSES[TINY]}-{recipe}"),
             _seed(results / f"{TEN_CLASSES}-{recipe}"),
         ]
         for system, recipe in SYSTEMS.items()
@@ -51,6 +58,7 @@ def table_1(results: Path) -> Table:
         "crops, the others with whole photos. In parentheses: 95 % intervals; those of differences are "
         "paired over the same photos. Input size: pixels of the input, of those of the stored photos.",
         *_training(results),
+        TRAINING_NOTE,
     )
     return Table(columns, rows, notes=notes, numeric=frozenset(columns[1:-1]))
 
@@ -125,13 +133,14 @@ def table_2(results: Path) -> Table:
     columns = (
         *("model", "paper: top-1 % (val)", "paper: top-5 % (val)", "paper: top-5 % (test)"),
         *("ours: top-1 %, center crop", "ours: top-1 %, ten crops", "ours: top-5 %, ten crops"),
-        *("top-1 reduction from 1 CNN (points)", "seeds"),
+        *("top-1 reduction from 1 CNN (points)", *TRAINING_COLUMNS, "seeds"),
     )
     ten = by_views(results / SINGLE).get("ten")
     photos = f" ({ten.images:,} photos of {len(ten.per_class)} classes)" if ten else ""
     notes = (
         f"Paper: ILSVRC-2012, ten crops (table 2). Ours: Imagenette's validation photos{photos}. In "
         "parentheses: 95 % intervals. Reductions: ten crops, intervals paired over the same photos.",
+        TRAINING_NOTE,
     )
     return Table(columns, rows, notes=notes, numeric=frozenset(columns[1:4]))
 
@@ -145,10 +154,11 @@ def _published_2(system: str) -> list[str]:
 def _ours_2(folder: Path, single: Path) -> list[str]:
     results = by_views(folder)
     if not results:
-        return [ABSENT] * 5
+        return [ABSENT] * 7
     center, ten = results["center"], results["ten"]
     return [
         *(rate(center.top1), rate(ten.top1), percent(ten.top5 and ten.top5.error)),
         difference((single, "ten"), (folder, "ten")),
+        *training(folder),
         ", ".join(str(run.seed) for run in ten.runs),
     ]

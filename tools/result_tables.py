@@ -18,12 +18,18 @@ from alexnet.report.comparison import (
     detection_cells,
     localization_cells,
 )
-from alexnet.report.evaluation_tables import data_of, growth_table
+from alexnet.report.evaluation_tables import (
+    TRAINING_COLUMNS,
+    TRAINING_NOTE,
+    data_of,
+    growth_table,
+    training_cells,
+)
 from alexnet.report.tables import ABSENT, Table, percent, percent_interval
-from alexnet.runs.metrics_log import training_seconds
+from alexnet.runs.metrics_log import training_end, training_seconds
 from alexnet.runs.results import EvalResult
 from alexnet.runs.run_dir import RunDir
-from tools.results_io import NOT_RECORDED, by_views, read_csv
+from tools.results_io import NOT_RECORDED, by_views, read_csv, training
 
 IMAGE_SIZE = 128
 """Size of the photos on which recipes are compared."""
@@ -78,16 +84,17 @@ def imagenette(results: Path) -> Table:
             percent_interval(run.results["ten"].top1.interval),
             str(run.results["center"].runs[0].epochs),
             f"{run.minutes:.0f}",
+            *training(run.folder),
             str(run.config.training.seed),
         ]
         for run in runs
     ]
     columns = (
         *("recipe", "top-1 error %, center crop", "top-1 error %, ten crops", "95 % interval"),
-        *("epochs", "minutes", "seed"),
+        *("epochs", "minutes", *TRAINING_COLUMNS, "seed"),
     )
     machines = sorted({run.machine for run in runs})
-    notes = [f"Trained on {' and '.join(machines)}."] if machines else []
+    notes = [TRAINING_NOTE, *([f"Trained on {' and '.join(machines)}."] if machines else [])]
     return Table(columns, rows, numeric=frozenset(columns[1:]), notes=notes)
 
 
@@ -115,10 +122,17 @@ def digits(results: Path) -> Table:
                 ", ".join(map(_digits_error, errors)),
                 ", ".join(str(run.config.training.seed) for run in runs),
                 f"{fmean(run.minutes for run in runs):.0f}",
+                *training_cells([training_end(run.folder / "metrics.jsonl") for run in runs]),
             ]
         )
-    columns = ("recipe", "published error %", "ours: mean %", "each run %", "seeds", "minutes per run")
-    notes = ["MNIST's 10,000 test digits; the error of 1989 was published for other digits, from US mail."]
+    columns = (
+        *("recipe", "published error %", "ours: mean %", "each run %", "seeds", "minutes per run"),
+        *TRAINING_COLUMNS,
+    )
+    notes = [
+        "MNIST's 10,000 test digits; the error of 1989 was published for other digits, from US mail.",
+        TRAINING_NOTE,
+    ]
     return Table(columns, rows, numeric=frozenset(columns[1:]), notes=notes)
 
 
@@ -130,23 +144,27 @@ def _digits_error(error: float | None) -> str:
 def localization(results: Path) -> Table:
     """A row for each evaluation of each recorded localizer: its errors, and those of baseline boxes."""
     rows = [
-        [_recipe(folder, found), str(found.views), *localization_cells(found)]
+        [_recipe(folder, found), str(found.views), *localization_cells(found), *training(folder)]
         for folder, found in _all(results)
         if found.localization
     ]
-    columns = ("recipe", "views", *LOCALIZATION_COLUMNS)
-    return Table(columns, rows or [_absent(columns)], notes=[LOCALIZATION_NOTE], numeric=BOX_NUMERIC)
+    return _boxes(("recipe", "views", *LOCALIZATION_COLUMNS), rows, LOCALIZATION_NOTE)
 
 
 def detection(results: Path) -> Table:
     """A row for each recorded detector: its precision, and that of its windows as boxes."""
     rows = [
-        [_recipe(folder, found), data_of(found), *detection_cells(found)]
+        [_recipe(folder, found), data_of(found), *detection_cells(found), *training(folder)]
         for folder, found in _all(results)
         if found.detection
     ]
-    columns = ("recipe", "data", *DETECTION_COLUMNS)
-    return Table(columns, rows or [_absent(columns)], notes=[DETECTION_NOTE], numeric=BOX_NUMERIC)
+    return _boxes(("recipe", "data", *DETECTION_COLUMNS), rows, DETECTION_NOTE)
+
+
+def _boxes(columns: tuple[str, ...], rows: list[list[str]], note: str) -> Table:
+    columns = (*columns, *TRAINING_COLUMNS)
+    numeric = BOX_NUMERIC | {*TRAINING_COLUMNS}
+    return Table(columns, rows or [_absent(columns)], notes=[note, TRAINING_NOTE], numeric=numeric)
 
 
 def _all(results: Path) -> Iterator[tuple[Path, EvalResult]]:

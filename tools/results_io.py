@@ -11,7 +11,9 @@ import numpy.typing as npt
 
 from alexnet.config import RunConfig
 from alexnet.evaluation.metrics import paired_interval
+from alexnet.report.evaluation_tables import training_cells
 from alexnet.report.tables import ABSENT, signed
+from alexnet.runs.metrics_log import training_end
 from alexnet.runs.results import EvalResult, read_results
 from alexnet.runs.run_dir import RunDir
 
@@ -42,6 +44,14 @@ def difference(one: tuple[Path, str], other: tuple[Path, str]) -> str:
     if one == other or errors[0] is None or errors[1] is None:
         return ABSENT
     return signed(float(errors[0].mean() - errors[1].mean()), paired_interval(errors[0], errors[1]))
+
+
+def training(folder: Path) -> tuple[str, str]:
+    """The cells of `TRAINING_COLUMNS` of a recorded run, or of an ensemble of recorded runs."""
+    if (folder / "metrics.jsonl").is_file():
+        return training_cells([training_end(folder / "metrics.jsonl")])
+    members = next((result.runs for result in by_views(folder).values()), ())
+    return training_cells([training_end(folder.parent / each.run / "metrics.jsonl") for each in members])
 
 
 def config_of(folder: Path) -> RunConfig | None:

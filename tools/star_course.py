@@ -28,11 +28,11 @@ def star_course(results: Path) -> Table:
     }
     kinds = [(kind, model) for kind in ("validation", "train") for model in MODELS]
     rows = [
-        [str(epoch), *(_cell(logs[model], kind, epoch) for kind, model in kinds)]
+        [str(epoch), _updates(logs, epoch), *(_cell(logs[model], kind, epoch) for kind, model in kinds)]
         for epoch in range(EVERY_EPOCHS, EPOCHS + 1, EVERY_EPOCHS)
     ]
     columns = (
-        "epochs",
+        *("epochs", "updates"),
         *(f"{model}: {kind} error %" for kind in ("validation", "training") for model in MODELS),
     )
     notes = [
@@ -40,6 +40,18 @@ def star_course(results: Path) -> Table:
         "augmented photos, with dropout. A run ends early when its learning rate has had all its drops."
     ]
     return Table(columns, rows, numeric=frozenset(columns), notes=notes)
+
+
+def _updates(logs: Mapping[str, Sequence[Log]], epoch: int) -> str:
+    """Updates after `epoch` epochs, the same in all runs."""
+    steps = [
+        line["step"]
+        for each in logs.values()
+        for log in each
+        for line in log
+        if line["event"] == "validation" and line["epoch"] == epoch
+    ]
+    return f"{steps[0]:,}" if steps else ABSENT
 
 
 def _cell(logs: Sequence[Log], kind: str, epoch: int) -> str:

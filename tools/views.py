@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from alexnet.report.evaluation_tables import TRAINING_COLUMNS, TRAINING_NOTE
 from alexnet.report.tables import ABSENT, Table, rate
 from alexnet.runs.results import EvalResult
 from tools.paper_tables import MODELS
-from tools.results_io import NOT_RECORDED, by_views, difference
+from tools.results_io import NOT_RECORDED, by_views, difference, training
 
 USUAL = {"center", "ten"}
 """Views with which every model is evaluated."""
@@ -26,14 +27,15 @@ def views_cost(results: Path) -> Table:
             "top-1 error % (95 % interval)",
             "top-1 reduction from ten crops (points)",
         ),
-        *("multiply-adds per photo, millions", "milliseconds per photo", "device"),
+        *("multiply-adds per photo, millions", "milliseconds per photo", *TRAINING_COLUMNS, "device"),
     )
     notes = (
         "`dense+multi-crop` is the mean of both. Reductions have 95 % intervals, paired over the same "
         "photos. Milliseconds are those of a whole evaluation, including reading.",
+        TRAINING_NOTE,
     )
-    numeric = frozenset(columns[5:7])
-    return Table(columns, rows or [(NOT_RECORDED,) + (ABSENT,) * 7], notes=notes, numeric=numeric)
+    numeric = frozenset(columns[5:9])
+    return Table(columns, rows or [(NOT_RECORDED,) + (ABSENT,) * 9], notes=notes, numeric=numeric)
 
 
 def _rows(folder: Path) -> Iterator[list[str]]:
@@ -48,6 +50,7 @@ def _rows(folder: Path) -> Iterator[list[str]]:
             rate(result.top1),
             difference((folder, REFERENCE), (folder, name)),
             *_costs(result),
+            *training(folder),
             result.device or ABSENT,
         ]
 
@@ -65,5 +68,6 @@ def views_gain(results: Path) -> Table:
     rows: list[list[str]] = []
     for name, recorded in MODELS.values():
         reduction = difference((results / recorded, "center"), (results / recorded, "ten"))
-        rows += [[name, reduction]] if reduction != ABSENT else []
-    return Table(("model", "top-1 reduction by ten crops (points, 95 % interval)"), rows)
+        rows += [[name, reduction, *training(results / recorded)]] if reduction != ABSENT else []
+    columns = ("model", "top-1 reduction by ten crops (points, 95 % interval)", *TRAINING_COLUMNS)
+    return Table(columns, rows, notes=[TRAINING_NOTE], numeric=frozenset(TRAINING_COLUMNS))

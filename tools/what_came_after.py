@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from alexnet.report.evaluation_tables import TRAINING_COLUMNS, TRAINING_NOTE
 from alexnet.report.tables import ABSENT, Table, rate
-from alexnet.runs.metrics_log import last_training_error, training_seconds
-from tools.results_io import NOT_RECORDED, by_views, config_of, difference
+from alexnet.runs.metrics_log import training_seconds
+from tools.results_io import NOT_RECORDED, by_views, config_of, difference, training
 
 NETWORKS = {
     "AlexNet, 2012": "alexnet-2012",
@@ -23,7 +24,7 @@ def what_came_after(results: Path) -> Table:
     """A row for each recorded network: its error, the difference to AlexNet's, and its cost."""
     columns = (
         *("network", "photo size", "top-1 error % (95 % interval)", "minus AlexNet (points)"),
-        *("training error %", "multiply-adds per crop, millions", "minutes of training", "device"),
+        *(*TRAINING_COLUMNS, "multiply-adds per crop, millions", "minutes of training", "device"),
         *("epochs", "seed"),
     )
     rows = [
@@ -34,11 +35,11 @@ def what_came_after(results: Path) -> Table:
     ]
     notes = (
         "Ten crops. Differences are from AlexNet on photos of the same size, with intervals paired over "
-        "the same photos. Training errors are those of the last updates, on augmented photos with dropout. "
-        "One run each.",
+        "the same photos. One run each.",
+        TRAINING_NOTE,
     )
-    numeric = frozenset((*columns[4:7], columns[8]))
-    return Table(columns, rows or [(NOT_RECORDED,) + (ABSENT,) * 9], notes=notes, numeric=numeric)
+    numeric = frozenset((*columns[4:8], columns[9]))
+    return Table(columns, rows or [(NOT_RECORDED,) + (ABSENT,) * 10], notes=notes, numeric=numeric)
 
 
 def _row(results: Path, data: str, name: str, recipe: str) -> list[str] | None:
@@ -47,13 +48,12 @@ def _row(results: Path, data: str, name: str, recipe: str) -> list[str] | None:
     if result is None or config is None:
         return None
     metrics = folder / "metrics.jsonl"
-    training_error = last_training_error(metrics)
     return [
         f"[{name}](results/{folder.name})",
         f"{config.data.image_size} pixels",
         rate(result.top1),
         difference((folder, VIEWS), (results / f"{data}-{NETWORKS['AlexNet, 2012']}", VIEWS)),
-        ABSENT if training_error is None else f"{100 * training_error:.1f}",
+        *training(folder),
         f"{result.multiply_adds / 1e7:,.0f}",
         f"{training_seconds(metrics) / 60:,.1f}",
         result.device,

@@ -13,11 +13,12 @@ from matplotlib.ticker import EngFormatter, NullLocator, PercentFormatter
 from alexnet.published import alexnet, lenet
 from alexnet.published.devices import MACHINES
 from alexnet.published.imagenet import IMAGENET_TRAINING_IMAGES
+from alexnet.report.evaluation_tables import TRAINING_COLUMNS, TRAINING_NOTE
 from alexnet.report.plots.style import COLORS
-from alexnet.report.tables import ABSENT, Table, rate
-from alexnet.runs.metrics_log import last_training_error
+from alexnet.report.tables import Table, rate
+from alexnet.runs.metrics_log import training_end
 from alexnet.runs.results import EvalResult
-from tools.results_io import NOT_RECORDED, by_views
+from tools.results_io import NOT_RECORDED, by_views, training
 
 TRAINING_PASSES, OPERATIONS = 3, 2
 """Passes: forward, and backward twice; operations of a connection: a multiplication and an addition."""
@@ -186,7 +187,8 @@ class _Size:
     @property
     def training_error(self) -> float | None:
         """Training error of the last updates, on augmented images with dropout."""
-        return last_training_error(self.folder / "metrics.jsonl")
+        end = training_end(self.folder / "metrics.jsonl")
+        return end and end.error
 
 
 def _sizes(results: Path, pattern: str) -> list[_Size]:
@@ -206,13 +208,13 @@ def _table(sizes: Sequence[_Size], what: str) -> Table:
         [
             f"{size.number:,}",
             *(rate(size.results[views].top1) for views in ("center", "ten")),
-            ABSENT if size.training_error is None else f"{100 * size.training_error:.1f}",
+            *training(size.folder),
             ", ".join(str(run.seed) for run in size.results["center"].runs),
         ]
         for size in sizes
     ]
-    columns = (what, "top-1 error %, center crop", "top-1 error %, ten crops", "training error %", "seed")
-    return Table(columns, rows, numeric=frozenset(columns), notes=["One run each."])
+    columns = (what, "top-1 error %, center crop", "top-1 error %, ten crops", *TRAINING_COLUMNS, "seed")
+    return Table(columns, rows, numeric=frozenset(columns), notes=["One run each.", TRAINING_NOTE])
 
 
 _UNITS = (("years", 365.25 * 86_400), ("days", 86_400), ("hours", 3_600), ("minutes", 60), ("seconds", 1))

@@ -43,7 +43,7 @@ from alexnet.hardware import choose_device, cpu_count, describe_device
 from alexnet.interop.export import export
 from alexnet.progress import Progress, ProgressBar, no_progress, no_progress_bar
 from alexnet.runs.calibration import CALIBRATION_FILE
-from alexnet.runs.metrics_log import has_finished, last_layer_strength, last_training_error
+from alexnet.runs.metrics_log import has_finished, last_layer_strength, training_end
 from alexnet.runs.predictions import Predictions
 from alexnet.runs.provenance import position
 from alexnet.runs.run_dir import FIT_STORE, PRETRAINED, EnsembleDir, EnsembleMember, RunDir, is_fit
@@ -336,7 +336,7 @@ class _Fitting:
             self.log(f"{name}: not finished after {seconds:.0f} s, which is all it may take: left out")
             return None
         made = self._predictions(name, store)
-        reached = position(place)
+        reached, end = position(place), training_end(place.metrics_file)
         result = CandidateResult(
             name=name,
             title=candidate.title,
@@ -344,7 +344,7 @@ class _Fitting:
             seconds=time.monotonic() - start,
             updates=reached.step or 0,
             epochs=reached.epoch or 0,
-            training_error=last_training_error(place.metrics_file),
+            training_error=end and end.error,
             errors=wrong_predictions(made),
             nll=mean_nll(made.probabilities, made.labels),
             init_from=init_from,

@@ -21,15 +21,19 @@ from alexnet.published.rows import BoxRow
 from alexnet.report.evaluation_tables import (
     BALANCED,
     BASELINE_TITLES,
+    TRAINING_COLUMNS,
+    TRAINING_NOTE,
     averaged,
     balanced_design,
     data_of,
     detection_views,
     measures_table,
+    training_cells,
     unreadable_notes,
 )
 from alexnet.report.tables import ABSENT, Table, percent, rate, signed, with_interval
 from alexnet.runs import predictions
+from alexnet.runs.metrics_log import TrainingEnd, training_end
 from alexnet.runs.predictions import Predictions
 from alexnet.runs.provenance import stale_note
 from alexnet.runs.results import DetectionResult, EvalResult, LocalizationResult, read_results
@@ -108,6 +112,8 @@ class ComparisonRow:
     images: int | None = None
     epochs: int | None = None
     seeds: Sequence[int] = ()
+    trained: Sequence[TrainingEnd | None] = ()
+    """How far each of its runs was trained; None where that is unknown, empty for published rows."""
     difference: float | None = None
     """Top-1 error of the first row on the same images (with the same views, or of the same run) minus this
     row's."""
@@ -190,6 +196,7 @@ def comparison_rows(paths: Iterable[Path]) -> list[ComparisonRow]:
     for path in paths:
         for result in results_of(path):
             row = _row(result, path.stem if path.is_file() else path.name)
+            row = replace(row, trained=_trained(path, result))
             if (path / "config.json").is_file():
                 row = replace(row, stale=stale_note(RunDir(path), result))
             errors = prediction_errors(path, result)
@@ -228,7 +235,7 @@ REDUCTION = (
 )
 COLUMNS = (
     *("system", "data", "views", "top-1", "top-1 reduction (points)", "top-5", "balanced", "images"),
-    *("epochs", "seed", "source"),
+    *("epochs", *TRAINING_COLUMNS, "seed", "source"),
 )
 
 
@@ -245,14 +252,16 @@ def comparison(ours: Sequence[ComparisonRow], theirs: Sequence[ComparisonRow]) -
     """Published rows above ours, errors in percent, without columns that no row fills."""
     above = "published above the line, your runs below it" if theirs else "your runs"
     compared = any(row.difference is not None for row in ours)
+    trained = any(end is not None for row in ours for end in row.trained)
     table = Table(
         columns=COLUMNS,
         rows=[*map(_cells, theirs), *([()] if theirs else []), *map(_cells, ours)],
         title=f"Errors in %: {above}",
-        numeric=frozenset({"images", "epochs", "seed"}),
+        numeric=frozenset({"images", "epochs", *TRAINING_COLUMNS, "seed"}),
         notes=(
             "95 % intervals in parentheses: over the evaluated images, not over seeds.",
             *([REDUCTION] if compared else []),
+            *([TRAINING_NOTE] if trained else []),
             *([BALANCED] if any(row.balanced_error is not None for row in ours) else []),
             COMPARABLE,
             *(f"{note}: evaluate it again." for note in dict.fromkeys(row.stale for row in ours) if note),
@@ -392,6 +401,14 @@ def _row(result: EvalResult, name: str) -> ComparisonRow:
     )
 
 
+def _trained(path: Path, result: EvalResult) -> tuple[TrainingEnd | None, ...]:
+    """How far each run behind a result was trained; None for each where `path` is a file without logs."""
+    if not path.is_dir():
+        return (None,) * len(result.runs)
+    logs = [RunDir(member).metrics_file for member in members_of([path])]
+    return tuple(training_end(log, run.updates) for log, run in zip(logs, result.runs, strict=False))
+
+
 def _cells(row: ComparisonRow) -> tuple[str, ...]:
     return (
         row.system,
@@ -403,6 +420,7 @@ def _cells(row: ComparisonRow) -> tuple[str, ...]:
         with_interval(row.balanced_error, row.balanced_interval),
         f"{row.images:,}" if row.images else ABSENT,
         ABSENT if row.epochs is None else str(row.epochs),
+        *training_cells(row.trained),
         ", ".join(map(str, row.seeds)) or ABSENT,
         row.source,
     )

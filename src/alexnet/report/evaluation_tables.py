@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from statistics import fmean
 
-from alexnet.report.tables import Table, percent, rate, signed, with_interval
+from alexnet.report.tables import ABSENT, Table, percent, rate, signed, with_interval
+from alexnet.runs.metrics_log import TrainingEnd
 from alexnet.runs.results import EvalResult, ViewSet
 
 FEW_CLASSES = 15
@@ -15,6 +17,26 @@ WORST_CLASSES = 10
 CONFUSIONS_SHOWN = 10
 MISTAKES_SHOWN = 5
 BALANCED = "Balanced error: the mean of the errors of the classes, which differ in number of images."
+
+
+TRAINING_COLUMNS = ("updates", "training error %")
+TRAINING_NOTE = (
+    "Training error: of the last logged updates, on augmented images with dropout (of localizers, of boxes; "
+    "of detectors, of their best windows); of several runs, the mean. Classic pipelines make no updates."
+)
+
+
+def training_cells(ends: Sequence[TrainingEnd | None]) -> tuple[str, str]:
+    """The cells of `TRAINING_COLUMNS` for the runs of a row: the range of updates, the mean error.
+
+    `ABSENT` if one of them is unknown, or there are none.
+    """
+    known = [end for end in ends if end is not None]
+    if not known or len(known) < len(ends):
+        return ABSENT, ABSENT
+    updates = sorted({end.updates for end in known})
+    counts = "-".join(f"{count:,}" for count in dict.fromkeys((updates[0], updates[-1])))
+    return counts, percent(fmean(end.error for end in known))
 
 
 def errors_table(results: Sequence[EvalResult]) -> Table:

@@ -15,6 +15,7 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -120,11 +121,24 @@ def training_seconds(path: Path) -> float:
     return max((line.get("seconds", 0.0) for line in lines), default=0.0)
 
 
-def last_training_error(path: Path) -> float | None:
-    """Training error of the last logged updates: on augmented images, with dropout; None without."""
+@dataclass(frozen=True)
+class TrainingEnd:
+    """How far a run was trained."""
+
+    updates: int
+    error: float
+    """Training error of the last logged updates: on augmented images, with dropout; a fraction."""
+
+
+def training_end(path: Path, updates: int | None = None) -> TrainingEnd | None:
+    """How far the run with the log at `path` was trained, or what its log says of the first `updates`.
+
+    None without a log, and for what is not trained by updates, such as classic pipelines.
+    """
     lines = read_metrics(path) if path.is_file() else []
-    errors = [line["error"] for line in lines if line["event"] == "train"]
-    return errors[-1] if errors else None
+    trained = [line for line in lines if line["event"] == "train" and line.get("error") is not None]
+    trained = [line for line in trained if updates is None or line["step"] <= updates]
+    return TrainingEnd(updates or trained[-1]["step"], trained[-1]["error"]) if trained else None
 
 
 def last_layer_strength(path: Path) -> float | None:

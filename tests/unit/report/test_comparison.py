@@ -13,6 +13,9 @@ from alexnet.cli.main import main
 from alexnet.errors import DataError
 from alexnet.report import comparison
 from alexnet.report.comparison import BASELINE_TITLES, PredictionErrors, comparison_rows
+from alexnet.report.evaluation_tables import TRAINING_NOTE, training_cells
+from alexnet.report.tables import ABSENT
+from alexnet.runs.metrics_log import MetricsLog, TrainingEnd
 from alexnet.runs.results import (
     BoxErrors,
     ClassErrors,
@@ -320,3 +323,37 @@ def test_a_file_of_evaluate_out_is_read_with_its_members(tmp_path: Path, capsys)
     (tmp_path / "two.json").write_text(json.dumps({**both, "members": members}))
     assert main(["compare", str(tmp_path / "two.json")]) == 0
     assert "mean of 2 runs" in capsys.readouterr().out
+
+
+def log_of(folder: Path, *lines: tuple[int, float]) -> None:
+    """Writes the log of a run whose training error was so high after so many updates."""
+    with MetricsLog(folder / "metrics.jsonl", folder / "tensorboard") as log:
+        for step, error in lines:
+            log.write("train", step, 1, error=error)
+
+
+def test_updates_and_training_error_are_those_of_the_evaluated_weights(run: Path, capsys) -> None:
+    log_of(run, (20, 0.75), (40, 0.25))
+    runs = (EvaluatedRun("r0", "alexnet-2012", 20, 0, "best", updates=20),)
+    write(run, nette(views="center", runs=runs), nette())
+    assert main(["compare", str(run), "--json"]) == 0
+    of_best, of_last = json.loads(capsys.readouterr().out)["runs"]
+    assert of_best["trained"] == [{"updates": 20, "error": 0.75}]
+    assert of_last["trained"] == [{"updates": 40, "error": 0.25}]
+    assert main(["compare", str(run)]) == 0
+    shown = capsys.readouterr().out
+    assert "updates  training error %" in shown and TRAINING_NOTE in shown
+    best, last = lines(shown, "alexnet-2012")
+    assert " ".join(best.split()).count("20 20 75.0 0 nette") == 1
+    assert " ".join(last.split()).count("20 40 25.0 0 nette") == 1
+
+
+def test_runs_without_a_log_have_no_training_error(run: Path, capsys) -> None:
+    assert main(["compare", str(run)]) == 0
+    assert "training error" not in capsys.readouterr().out
+
+
+def test_several_runs_have_a_range_of_updates_and_a_mean_training_error() -> None:
+    assert training_cells([TrainingEnd(2_920, 0.25), TrainingEnd(2_482, 0.75)]) == ("2,482-2,920", "50.0")
+    assert training_cells([TrainingEnd(2_920, 0.25), TrainingEnd(2_920, 0.25)]) == ("2,920", "25.0")
+    assert training_cells([TrainingEnd(2_920, 0.25), None]) == training_cells([]) == (ABSENT, ABSENT)

@@ -56,7 +56,7 @@ def test_the_table_is_written_best_first_and_then_found_fresh(
     assert text.endswith("after\n")
     assert text.index("better") < text.index("worse")
     assert "whole-squares" not in text
-    assert "| 22.0 | 20.0 | 17.6-22.6 | 20 | 10 | 0 |" in text
+    assert "| 22.0 | 20.0 | 17.6-22.6 | 20 | 10 | - | - | 0 |" in text
     assert run(monkeypatch, str(tmp_path), "--check") == 0
     (tmp_path / "README.md").write_text(text.replace("20.0", "15.0"))
     assert run(monkeypatch, str(tmp_path), "--check") == 1

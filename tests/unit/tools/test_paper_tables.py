@@ -36,10 +36,10 @@ def test_published_errors_of_systems_are_listed_with_ours(systems: Path) -> None
 
 def test_alexnet_has_ten_crops_and_differences_are_of_the_same_photos(systems: Path) -> None:
     rows = {row[0]: row for row in table_1(systems).rows}
-    assert rows["AlexNet"][3:] == ["20.0 (17.6-22.6)", "-", "112 of 128", "-", "-", "-", "-", "0"]
+    assert rows["AlexNet"][3:] == ["20.0 (17.6-22.6)", "-", "112 of 128", *["-"] * 8, "0"]
     assert rows["LeNet-5"][3].startswith("50.0") and rows["LeNet-5"][4].startswith("+30.0 (+2")
-    assert rows["SIFT + Fisher vectors"][3:] == [*["-"] * 5, "43.0 (40.0-46.1)", "-", "-"]
-    assert rows["sparse coding"][3:] == [*["-"] * 3, "25.0 (22.4-27.8)", *["-"] * 4]
+    assert rows["SIFT + Fisher vectors"][3:] == [*["-"] * 5, "43.0 (40.0-46.1)", *["-"] * 6]
+    assert rows["sparse coding"][3:] == [*["-"] * 3, "25.0 (22.4-27.8)", *["-"] * 8]
 
 
 def test_every_system_can_be_recorded() -> None:
@@ -67,8 +67,17 @@ def test_published_errors_of_models_are_listed_with_ours(models: Path) -> None:
     assert rows["7 CNNs*"][1:4] == ["36.7", "15.4", "15.3"]
     assert rows["1 CNN"][4:8] == ["22.0 (19.5-24.7)", "20.0 (17.6-22.6)", "1.0", "-"]
     assert rows["5 CNNs"][7].startswith("+3.0 (+1.")
-    assert rows["5 CNNs"][8] == "0, 1, 2, 3, 4"
-    assert rows["7 CNNs*"][4:] == ["-"] * 5
+    assert rows["5 CNNs"][8:] == ["-", "-", "0, 1, 2, 3, 4"]
+    assert rows["7 CNNs*"][4:] == ["-"] * 7
+
+
+def test_an_ensemble_shows_how_far_its_members_were_trained(models: Path) -> None:
+    for seed, (updates, error) in enumerate([(40, 0.1), (50, 0.2), (50, 0.3), (50, 0.4), (50, 0.5)]):
+        (models / f"r{seed}").mkdir()
+        line = {"event": "train", "step": updates, "epoch": 1, "error": error}
+        (models / f"r{seed}" / "metrics.jsonl").write_text(json.dumps(line) + "\n")
+    rows = {row[0]: row for row in table_2(models).rows}
+    assert rows["5 CNNs"][8:10] == ["40-50", "30.0"]
 
 
 def test_ten_crops_are_paired_with_the_center(models: Path) -> None:

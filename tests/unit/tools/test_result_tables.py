@@ -25,14 +25,14 @@ def test_a_localizer_is_listed_with_its_baselines(tmp_path: Path) -> None:
     (row,) = result_tables.localization(tmp_path).rows
     assert row[:3] == ["[`here`](results/one)", "dense@72", "40.0 (37.0-43.1)"]
     assert [each.partition(" ")[0] for each in row[3:6]] == ["60.0", "61.0", "62.0"]
-    assert row[6:] == ["20.0", "70.0", "1,000"]
+    assert row[6:] == ["20.0", "70.0", "1,000", "-", "-"]
 
 
 def test_a_detector_is_listed_with_its_windows(tmp_path: Path) -> None:
     found = DetectionResult(400, 1318, 0.5, (), precision_of_windows=0.35)
     write(tmp_path / "two", evaluation(recipe="all", store="scenes", detection=found))
     assert result_tables.detection(tmp_path).rows == [
-        ["[`all`](results/two)", "scenes val", "50.0", "35.0", "1,318", "400"]
+        ["[`all`](results/two)", "scenes val", "50.0", "35.0", "1,318", "400", "-", "-"]
     ]
 
 

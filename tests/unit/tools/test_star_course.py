@@ -27,6 +27,6 @@ def test_errors_are_those_of_their_epoch_and_absent_after_a_runs_end(tmp_path: P
         log(tmp_path, name, 40)
     log(tmp_path, MODELS["1 CNN*"][0], 34)
     rows = {row[0]: row[1:] for row in star_course(tmp_path).rows}
-    assert rows["5"] == ["40.0 / 40.0", "40.0", "20.0 / 20.0", "20.0"]
-    assert rows["40"] == ["5.0 / 5.0", "-", "2.5 / 2.5", "-"]
+    assert rows["5"] == ["5", "40.0 / 40.0", "40.0", "20.0 / 20.0", "20.0"]
+    assert rows["40"] == ["40", "5.0 / 5.0", "-", "2.5 / 2.5", "-"]
     assert [*rows] == ["5", "10", "15", "20", "25", "30", "35", "40"]

@@ -28,9 +28,9 @@ def test_networks_are_compared_with_alexnet_with_their_costs(tmp_path: Path) -> 
     trained(tmp_path, "alexnet-2012", range(300), 500e6, 120.0)
     trained(tmp_path, "vgg-a-batchnorm", range(250), 6e9, 7200.0)
     alexnet, vgg = what_came_after(tmp_path).rows
-    assert alexnet[1:] == ["32 pixels", "30.0 (27.2-32.9)", "-", "12.5", "50", "2.0", "a GPU", "10", "0"]
+    assert alexnet[1:] == ["32 pixels", "30.0 (27.2-32.9)", "-", "1", "12.5", "50", "2.0", "a GPU", "10", "0"]
     assert vgg[2].startswith("25.0") and vgg[3].startswith("-5.0 (-6.")
-    assert vgg[5:7] == ["600", "120.0"]
+    assert vgg[6:8] == ["600", "120.0"]
 
 
 def test_a_network_is_compared_with_alexnet_on_photos_of_the_same_size(tmp_path: Path) -> None:

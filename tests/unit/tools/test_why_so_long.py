@@ -55,7 +55,7 @@ def test_rows_that_were_not_run_are_absent(tmp_path: Path) -> None:
         (tmp_path / name / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     record(tmp_path, "tiny-imagenet-20-classes-alexnet-2012", {"center": range(9), "ten": range(8)})
     first, second = why_so_long.by_images(tmp_path).rows
-    assert first == ["1,184", "50.0 (46.9-53.1)", "45.0 (41.9-48.1)", "12.5", "0"]
+    assert first == ["1,184", "50.0 (46.9-53.1)", "45.0 (41.9-48.1)", "1", "12.5", "0"]
     assert second[0] == "9,469"
     ((classes, *_),) = why_so_long.by_classes(tmp_path).rows
     assert classes == "20"
