@@ -177,6 +177,7 @@ class _Session:
 
     def _judged(self, claim: Claim, began: float) -> ClaimResult:
         """The verdict on a claim; if another process has judged it in the meantime, that one."""
+        from alexnet.experiments.photo_errors import PhotoErrors
         from alexnet.experiments.verdict import judge_claim
         from alexnet.report.claims import keep
 
@@ -184,7 +185,10 @@ class _Session:
             result = self.experiment.judged_since(claim, self.seeds, began)
             if result is None:
                 self.log(f"judging {claim.id}")
-                result = judge_claim(claim, self.experiment, self.seeds)
+                seeds = self.seeds or claim.seeds
+                photos = PhotoErrors.of_claim(claim, self.experiment, seeds)
+                result = judge_claim(claim, self.experiment, photos, seeds)
+                photos.save(self.experiment.path / claim.id)
                 keep(self.experiment.path / claim.id, claim, result)
         self.log(_verdict_line(result.id, result.verdict, result.reason))
         for each in result.comparisons:

@@ -15,9 +15,9 @@ from alexnet.json_reader import check_version, read_object
 from alexnet.serialization import from_dict, to_dict
 
 CLAIM_FILE = "claim.json"
-CLAIM_FORMAT_VERSION = 1
-"""Version of a `ClaimResult` in a file. Files without a number have version 0, which had sentences as
-keys."""
+CLAIM_FORMAT_VERSION = 2
+"""Version of a `ClaimResult` in a file. Version 2 added `photos`. Files without a number have version 0,
+which had sentences as keys."""
 
 Verdict = Literal["held", "failed", "still learning", "untested"]
 """`still learning`: nothing is concluded, since a model's training error is above `claims.TRAINED`."""
@@ -111,6 +111,8 @@ class ComparisonResult:
     count: int = 0
     """The number of values that the interval is computed from; 0 if something is missing."""
     over: Literal["seeds", "photos"] = "seeds"
+    photos: int = 0
+    """The number of photos that the interval covers besides the seeds; 0 if it covers the seeds alone."""
     at_least: bool = False
     """Whether some numbers are lower bounds, because the value was not reached in the run."""
     interval: Interval | None = None
@@ -122,6 +124,11 @@ class ComparisonResult:
     def title(self) -> str:
         """What is compared; marked if the verdict does not depend on it."""
         return self.words if self.decides else f"{self.words} (secondary)"
+
+    @property
+    def sample(self) -> str:
+        """What the interval covers: `3 seeds x 1,975 photos`, `3 seeds`, `1,975 photos`."""
+        return f"{self.count:,} {self.over}" + (f" x {self.photos:,} photos" if self.photos else "")
 
     @property
     def found(self) -> str:

@@ -391,7 +391,14 @@ class FeaturesError:
         return f"error of a linear classifier on features, {self.per_class} photos per class"
 
     def of(self, run: ArmRun) -> MeasuredValue | None:
-        """A fraction; None if the run diverged or there are no target classes."""
+        """A fraction; None as for `wrong`."""
+        wrong = self.wrong(run)
+        return None if wrong is None else MeasuredValue(float(wrong.mean()))
+
+    def wrong(self, run: ArmRun) -> npt.NDArray[np.bool_] | None:
+        """(N,) whether each validation image of the target classes is misclassified; None if the run diverged
+        or there are no target classes.
+        """
         if run.diverged or run.target is None:
             return None
         target = run.target
@@ -400,22 +407,21 @@ class FeaturesError:
         options = InferenceOptions(device=run.device)
         training = features_of(run.run, target, TRAIN, options=options)[chosen]
         testing = features_of(run.run, target, VALIDATION, options=options)
-        return MeasuredValue(linear_error(training, train.labels[chosen], testing, test.labels))
+        return linear_mistakes(training, train.labels[chosen], testing, test.labels)
 
 
-def linear_error(
+def linear_mistakes(
     training: npt.NDArray[np.float32],
     labels: Labels,
     testing: npt.NDArray[np.float32],
     true_labels: Labels,
-) -> float:
-    """The error on (M, D) vectors of logistic regression fitted to (N, D) labeled ones, a fraction."""
-
+) -> npt.NDArray[np.bool_]:
+    """(M,) whether logistic regression fitted to (N, D) labeled vectors is wrong on each of (M, D) others."""
     classifier = make_pipeline(StandardScaler(), LogisticRegression(max_iter=ITERATIONS))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # few vectors in many dimensions: close enough
         classifier.fit(training, labels)
-    return float((classifier.predict(testing) != true_labels).mean())
+    return np.asarray(classifier.predict(testing) != true_labels)
 
 
 @dataclass(frozen=True)

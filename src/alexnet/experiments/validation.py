@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from torch import nn
 
 from alexnet.config import RunConfig
@@ -54,15 +55,21 @@ def training_sample(config: RunConfig, store: Store) -> Split:
     )
 
 
+def class_probabilities(bundle: ModelBundle, split: Split) -> npt.NDArray[np.float32]:
+    """(N, K) probabilities for one center crop of all images of a split; Diverged if one is NaN or Inf."""
+    task = Classification(bundle.config, len(bundle.classes))
+    probabilities = np.stack(infer_images(task, bundle, split, scaled_views(bundle, ViewSet(VIEWS))))
+    if not np.isfinite(probabilities).all():
+        raise Diverged(f"predictions for the {split.name} images are not finite")
+    return probabilities
+
+
 def validation_errors(bundle: ModelBundle, split: Split) -> dict[str, Any]:
     """`top1_error`, `top5_error` (None with fewer than ten classes) and `nll` of all images of a split.
 
     Diverged if a prediction is NaN or Inf.
     """
-    task, labels = Classification(bundle.config, len(bundle.classes)), split.labels.astype(np.int64)
-    probabilities = np.stack(infer_images(task, bundle, split, scaled_views(bundle, ViewSet(VIEWS))))
-    if not np.isfinite(probabilities).all():
-        raise Diverged(f"predictions for the {split.name} images are not finite")
+    probabilities, labels = class_probabilities(bundle, split), split.labels.astype(np.int64)
     ranks = true_ranks(probabilities, labels)
     few = probabilities.shape[1] < FEWEST_CLASSES
     return {

@@ -27,6 +27,7 @@ from alexnet.experiments.claim_results import (
 from alexnet.experiments.claims import MIN_SEEDS, TRAINED, Claim, Comparison
 from alexnet.experiments.experiment_dir import ExperimentDir
 from alexnet.experiments.measures import EnsembleGain, Measure
+from alexnet.experiments.photo_errors import SEEDS_ALONE, PhotoErrors, crossed_error
 from alexnet.experiments.validation import TRAINING_ERROR
 from alexnet.runs.environment import processor
 from alexnet.text import percentage
@@ -39,14 +40,17 @@ LEARNED = 0.95
 """Fraction of the error at chance level above which a model has learned nothing."""
 
 
-def t_interval(numbers: Sequence[float]) -> Interval:
+def t_interval(numbers: Sequence[float], error: float | None = None) -> Interval:
     """Mean and Student's 95 % interval of independent numbers, two or more.
 
+    `error` is the standard error of the mean if it is known otherwise, such as `crossed_error`.
     Source: Student 1908, "The probable error of a mean".
     """
     values = np.asarray(numbers, np.float64)
     mean = float(values.mean())
-    half = float(stdtrit(len(values) - 1, 0.975) * values.std(ddof=1) / math.sqrt(len(values)))
+    if error is None:
+        error = float(values.std(ddof=1)) / math.sqrt(len(values))
+    half = float(stdtrit(len(values) - 1, 0.975) * error)
     return Interval(mean, mean - half, mean + half)
 
 
@@ -91,10 +95,15 @@ def combine(results: Sequence[ComparisonResult]) -> tuple[Verdict, str]:
     return "held", ""
 
 
-def judge_claim(claim: Claim, experiment: ExperimentDir, seeds: Sequence[int] | None = None) -> ClaimResult:
-    """The results of a claim's comparisons, its verdict, and the environment; `seeds` replaces its own."""
+def judge_claim(
+    claim: Claim, experiment: ExperimentDir, photos: PhotoErrors, seeds: Sequence[int] | None = None
+) -> ClaimResult:
+    """The results of a claim's comparisons, its verdict, and the environment; `seeds` replaces its own.
+
+    Intervals cover the photos, too, where `photos` has what the models predicted for each.
+    """
     used = tuple(seeds or claim.seeds)
-    comparisons = tuple(compare(comparison, experiment, used) for comparison in claim.comparisons)
+    comparisons = tuple(compare(comparison, experiment, used, photos) for comparison in claim.comparisons)
     runs = [run for run in experiment.arm_runs([claim], used) if run.run.config_file.is_file()]
     verdict, reason = combine(comparisons)
     return ClaimResult(
@@ -157,7 +166,12 @@ def _environment(runs: Sequence[ArmRun]) -> ClaimEnvironment:
     )
 
 
-def compare(comparison: Comparison, experiment: ExperimentDir, seeds: Sequence[int]) -> ComparisonResult:
+def compare(
+    comparison: Comparison,
+    experiment: ExperimentDir,
+    seeds: Sequence[int],
+    photos: PhotoErrors = SEEDS_ALONE,
+) -> ComparisonResult:
     """The measured numbers and the verdict; `untested`, with the reason, if seeds or numbers are missing."""
     blank = ComparisonResult(
         id=comparison.id,
@@ -178,7 +192,7 @@ def compare(comparison: Comparison, experiment: ExperimentDir, seeds: Sequence[i
     if unfinished:
         more = f" and {len(unfinished) - 1} more" if len(unfinished) > 1 else ""
         return replace(blank, reason=f"not trained yet: {unfinished[0]}{more}")
-    found = _Compared(comparison, blank, runs, tuple(seeds))
+    found = _Compared(comparison, blank, runs, tuple(seeds), photos)
     if isinstance(comparison.measure, EnsembleGain):
         return found.over_photos(comparison.measure)
     return found.over_seeds()
@@ -226,6 +240,7 @@ class _Compared:
     runs: dict[Arm, list[ArmRun]]
     """The runs of each arm, in the order of the seeds."""
     seeds: tuple[int, ...]
+    photos: PhotoErrors
 
     def over_seeds(self) -> ComparisonResult:
         # Seed by seed, so that timings drift in the same way for all arms.
@@ -248,7 +263,11 @@ class _Compared:
             return replace(made, reason=why)
         if comparison.unit == "points" and len({*numbers}) == 1:
             return replace(made, numbers=(), count=0, at_least=False, reason=NO_SPREAD)
-        return self._judged(made, t_interval(numbers))
+        differences = self.photos.difference(comparison, self.runs)
+        if not differences:
+            return self._judged(made, t_interval(numbers))
+        made = replace(made, photos=sum(each.shape[1] for each in differences))
+        return self._judged(made, t_interval(numbers, crossed_error(differences)))
 
     def over_photos(self, measure: EnsembleGain) -> ComparisonResult:
         if why := too_few(self.comparison, self.seeds):
@@ -278,7 +297,14 @@ class _Compared:
     def _side(
         self, arms: Sequence[Arm], measure: Measure, place: int
     ) -> dict[tuple[str, str], MeasuredValue | None]:
-        return {(arm.name, measure.id): measure.of(self.runs[arm][place]) for arm in arms}
+        return {(arm.name, measure.id): self._value(self.runs[arm][place], measure) for arm in arms}
+
+    def _value(self, run: ArmRun, measure: Measure) -> MeasuredValue | None:
+        """From the scores of the photos where they are known, so that the interval is of the same numbers."""
+        known = self.photos.scores.get((measure.id, run.name))
+        if known is None:
+            return measure.of(run)
+        return MeasuredValue(float(sum(scores.mean() for scores in known.values())))
 
 
 def _has_learned(run: ArmRun) -> bool:

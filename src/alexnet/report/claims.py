@@ -4,24 +4,40 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import fmean
 
 from matplotlib.figure import Figure
 
-from alexnet.experiments.claim_results import CLAIM_FILE, ClaimResult, read_claim, write_claim
+from alexnet.experiments.claim_results import (
+    CLAIM_FILE,
+    ClaimResult,
+    ComparisonResult,
+    ValidationResult,
+    read_claim,
+    write_claim,
+)
 from alexnet.experiments.claims import CLAIMS, Claim
+from alexnet.experiments.photo_errors import PHOTOS_FILE
 from alexnet.io import write_whole
+from alexnet.report.evaluation_tables import TRAINING_COLUMNS
 from alexnet.report.plots.claim import Curve, draw_claim
 from alexnet.report.plots.output import save
-from alexnet.report.tables import ABSENT, Table
+from alexnet.report.tables import ABSENT, Table, percent
 
 CLAIMS_FOLDER = "claims"
 NONE = ("not recorded yet",)
 FIGURES = ("figure.png", "figure.svg")
+MISSED_BY_CHANCE = 0.05
 _FILES = {
     CLAIM_FILE: "bands, arms with all their settings, numbers of every run, verdicts, environment",
     FIGURES[0]: "error during training for each arm; each comparison's numbers, interval and band",
     FIGURES[1]: "the same",
 }
+_COLUMNS = (
+    *("what is compared", "held if", "the source reports", "found (95 % interval)", "over"),
+    *(*TRAINING_COLUMNS, "verdict", "why"),
+)
+_OF_PHOTOS = "for each run, the photos it misclassified: 1, and -1 where the error is subtracted"
 
 
 def keep(folder: Path, claim: Claim, result: ClaimResult) -> None:
@@ -51,11 +67,13 @@ def readme(result: ClaimResult) -> str:
     """The contents of `claim.json` as Markdown."""
     rows = "\n".join(
         f"| {each.title} | {each.band.words(each.unit)} | {each.paper or '-'} | {each.found or '-'} | "
-        f"{each.count} {each.over} | {each.verdict} | {each.reason or '-'} |"
+        f"{each.sample} | {' | '.join(_trained(result, each))} | {each.verdict} | {each.reason or '-'} |"
         for each in result.comparisons
     )
+    notes = "\n\n".join([*_interval_notes(result.comparisons), TRAINED_NOTE])
     remarks = "".join(f"- {remark}\n" for remark in result.remarks)
-    files = "\n".join(f"| `{name}` | {what} |" for name, what in _FILES.items())
+    listed = _FILES | ({PHOTOS_FILE: _OF_PHOTOS} if any(each.photos for each in result.comparisons) else {})
+    files = "\n".join(f"| `{name}` | {what} |" for name, what in listed.items())
     data, photos, lines = result.data, result.data.photos, "\n".join(result.commands)
     return f"""# {result.id}
 
@@ -65,9 +83,11 @@ Source: {result.source}. Verdict: **{result.verdict}**{f" ({result.reason})" if 
 
 ![Each arm's error, and each comparison with its band](figure.png)
 
-| what is compared | held if | the source reports | found (95 % interval) | over | verdict | why |
-|---|---|---|---|---|---|---|
+| {" | ".join(_COLUMNS)} |
+|{"---|" * len(_COLUMNS)}
 {rows}
+
+{notes}
 
 {remarks}
 The bands were fixed in the code before any run. On {data.store}:
@@ -101,9 +121,12 @@ def _kind(result: ClaimResult) -> str:
     return "".join(f", {words}" for words in (*gray, *plain))
 
 
-def claims(results: Path) -> Table:
-    """A row for each comparison of each recorded claim: band, result, verdict."""
-    found = recorded(results)
+def claims(results: Path, only: str = "") -> Table:
+    """A row for each comparison of each recorded claim, or of one: band, result, verdict.
+
+    Notes on the whole table are left out for one claim.
+    """
+    found = [each for each in recorded(results) if only in ("", each[1].id)]
     rows = [
         (
             _link(folder, f"`{result.id}`"),
@@ -111,7 +134,8 @@ def claims(results: Path) -> Table:
             each.band.words(each.unit),
             each.paper or ABSENT,
             each.found or ABSENT,
-            f"{each.count} {each.over}",
+            each.sample,
+            *_trained(result, each),
             result.data.title,
             f"{each.verdict}: {each.reason}" if each.reason else each.verdict,
         )
@@ -125,10 +149,52 @@ def claims(results: Path) -> Table:
         "the source reports",
         "found (95 % interval)",
         "over",
+        *TRAINING_COLUMNS,
         "photos",
         "verdict",
     )
-    return Table(columns, rows or [NONE + (ABSENT,) * 7], notes=_without_result(found))
+    intervals = _interval_notes([each for _, result in found for each in result.comparisons])
+    notes = [*intervals, TRAINED_NOTE, *_without_result(found)]
+    return Table(columns, rows or [NONE + (ABSENT,) * 9], notes=[] if only else notes)
+
+
+TRAINED_NOTE = (
+    "Updates and training errors are those of the compared models, in their order, at the end of training: "
+    "means over seeds, with the center crop, without augmentation and dropout."
+)
+
+
+def _trained(result: ClaimResult, comparison: ComparisonResult) -> tuple[str, str]:
+    """The range of updates, and the training error of each arm in percent; absent without runs."""
+    last: dict[str, list[ValidationResult]] = {}
+    for run in result.runs:
+        if run.tests:
+            last.setdefault(run.arm, []).append(run.tests[-1])
+    arms = [last[arm] for arm in (*comparison.first, *comparison.second) if arm in last]
+    if not arms:
+        return ABSENT, ABSENT
+    updates = sorted({test.step for tests in arms for test in tests})
+    counts = "-".join(f"{count:,}" for count in dict.fromkeys((updates[0], updates[-1])))
+    return counts, " / ".join(percent(fmean(test.training_error for test in tests)) for tests in arms)
+
+
+def _interval_notes(comparisons: Sequence[ComparisonResult]) -> list[str]:
+    """How many intervals there are, how many miss by chance, and how many leave out the photos."""
+    intervals = [each for each in comparisons if each.interval is not None]
+    if not intervals:
+        return []
+    alone = sum(each.over == "seeds" and not each.photos and each.unit == "points" for each in intervals)
+    missed = f"{MISSED_BY_CHANCE * len(intervals):.1f}"
+    notes = [
+        f"Intervals: {len(intervals)}, each of 95 %. About {missed} of them are expected to miss the true "
+        "value by chance alone."
+    ]
+    if alone:
+        notes.append(
+            "Intervals of errors that cover the seeds alone, and not which photos the errors were measured "
+            f"on: {alone}. They are too narrow for a statement about other photos."
+        )
+    return notes
 
 
 def claims_in_short(results: Path) -> Table:

@@ -256,7 +256,9 @@ def check_tables(results: Path) -> None:
     """The documents' tables of what was made there."""
     long, short = tables.claims(results), tables.claims_in_short(results)
     assert len(long.rows) == 4 and long.rows[0][0] == "[`lrn`](results/claims/lrn)"
-    assert long.rows[0][6] == "store, 72 pixels"
+    assert long.rows[0][8] == "store, 72 pixels"
+    assert long.rows[0][5] == "3 seeds x 21 photos" and long.rows[0][6] == "3"
+    assert long.notes[0].startswith("Intervals: ") and "cover the seeds alone" not in "".join(long.notes)
     verdicts = "(held, 1|failed, 0|still learning, 0|untested, 0) of 1"
     cell = re.escape("[store, 72 pixels](results/claims/lrn): ") + verdicts
     assert len(short.rows) == 1 and re.fullmatch(cell, short.rows[0][-1])
@@ -267,7 +269,8 @@ def check_tables(results: Path) -> None:
 
 def test_claims_without_a_result_are_named_below_the_tables(tmp_path: Path) -> None:
     def notes() -> list[list[str]]:
-        return [list(table.notes) for table in (tables.claims(tmp_path), tables.claims_in_short(tmp_path))]
+        made = (tables.claims(tmp_path), tables.claims_in_short(tmp_path))
+        return [[note for note in table.notes if note.startswith("No result")] for table in made]
 
     first, *others = IDS
     for id_ in others:

@@ -26,7 +26,7 @@ from alexnet.experiments.claim_results import Band, MeasuredValue
 from alexnet.experiments.claims import ABOVE_0, LENET, RELU_CLAIM, TRAINED, Comparison
 from alexnet.experiments.cost import kept_for_gradients, update_bytes, update_seconds
 from alexnet.experiments.experiment_dir import ExperimentDir, halves
-from alexnet.experiments.measures import After, EnsembleGain, EpochsTo, ErrorOf, Last, linear_error
+from alexnet.experiments.measures import After, EnsembleGain, EpochsTo, ErrorOf, Last, linear_mistakes
 from alexnet.experiments.spec import RunSpec, overrides_of
 from alexnet.experiments.validation import training_sample, with_training_error
 from alexnet.experiments.verdict import NO_SPREAD, NOTHING_LEARNED, compare
@@ -208,8 +208,8 @@ def test_a_linear_classifier_learns_linear_classes() -> None:
     random = np.random.default_rng(0)
     vectors = random.normal(size=(200, 6)).astype(np.float32)
     labels = (vectors[:, 0] + vectors[:, 1] > 0).astype(np.int32)
-    assert linear_error(vectors[:150], labels[:150], vectors[150:], labels[150:]) < 0.1
-    assert linear_error(vectors[:150], 1 - labels[:150], vectors[150:], labels[150:]) > 0.9
+    assert linear_mistakes(vectors[:150], labels[:150], vectors[150:], labels[150:]).mean() < 0.1
+    assert linear_mistakes(vectors[:150], 1 - labels[:150], vectors[150:], labels[150:]).mean() > 0.9
 
 
 def experiment(
