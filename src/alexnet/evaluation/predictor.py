@@ -16,7 +16,7 @@ from torch import Tensor
 from alexnet.config import RunConfig
 from alexnet.data.classes import Class, check_same_classes
 from alexnet.data.crops import center, default_views
-from alexnet.data.decode import Pixels, in_channels
+from alexnet.data.decode import Pixels, UnreadableImage, in_channels
 from alexnet.data.photos import Photo, list_photos, pixels_of
 from alexnet.data.preprocessing import Preprocessing, to_stored_square
 from alexnet.errors import AlexNetError, CommandError, MissingPackage
@@ -145,7 +145,8 @@ class Predictor:
         UnreadableImage for a file without a photo; CommandError for views that do not exist or do not suit
         the model.
         """
-        return [_raised(each) for each in self.attempt(photos, views, top, min_score)]
+        listed = list_photos(photos)
+        return list(map(_raised, listed, self.attempt(listed, views, top, min_score)))
 
     def attempt(
         self,
@@ -212,7 +213,8 @@ class Predictor:
         without a name ten crops, or the central one for a model trained without mirroring. Calibrated, if the
         model was calibrated for these views.
         """
-        rows = [_raised(each) for each in self._class_rows(list_photos(photos), views)]
+        listed = list_photos(photos)
+        rows = list(map(_raised, listed, self._class_rows(listed, views)))
         made = np.stack(rows) if rows else np.empty((0, len(self.classes)), np.float32)
         calibration = self.calibration_for(views)
         return made if calibration is None else calibration.apply(made)
@@ -394,7 +396,10 @@ def _columns(prediction: Prediction) -> dict[str, Any]:
     return values
 
 
-def _raised(found: _Item | AlexNetError) -> _Item:
+def _raised(photo: Photo, found: _Item | AlexNetError) -> _Item:
+    """What was found for a photo; its error is raised, with the name of its file."""
+    if isinstance(found, UnreadableImage) and isinstance(photo, str | Path):
+        raise type(found)(f"{photo}: {found}") from found
     if isinstance(found, AlexNetError):
         raise found
     return found

@@ -106,8 +106,9 @@ def test_no_photos_give_no_rows(classifier) -> None:
 
 def test_files_that_are_not_photos_are_refused(classifier, tmp_path: Path) -> None:
     (tmp_path / "text.jpg").write_text("no photo")
-    with pytest.raises(UnreadableImage):
-        classifier.predict(tmp_path / "text.jpg")
+    for call in (classifier.predict, classifier.probabilities):
+        with pytest.raises(UnreadableImage, match=r"text\.jpg: "):
+            call(tmp_path / "text.jpg")
     with pytest.raises(CommandError, match=r"absent\.jpg"):
         classifier.predict([tmp_path / "absent.jpg"])
     for wrong in (np.zeros((9, 9, 3)), np.zeros((9, 9, 4), np.uint8), torch.zeros(3, 9, 9)):
