@@ -185,4 +185,7 @@ def step_in_name(path: Path) -> int | None:
 
 
 def _way_on(path: Path) -> str:
+    """What to do about a damaged checkpoint, or about the one that a link leads to."""
+    if path.is_symlink():
+        path = path.with_name(path.readlink().name)
     return f"remove {path} and type `alexnet train` with --resume to continue from the one before it"
