@@ -69,25 +69,25 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.attack", description="Attack the program.")
     parser.add_argument("--minutes", type=float, default=1)
     parser.add_argument("--seed", type=int, help="the first seed [default: the next one in the record, or 0]")
-    parser.add_argument("--only", choices=GROUPS, help="attacks of this kind alone")
+    parser.add_argument("--only", choices=GROUPS, action="append", help="attacks of this kind, and no others")
     parser.add_argument("--record", type=Path, metavar="DIR", help="add the numbers to the table in DIR")
     options = parser.parse_args()
     before = attacks.read(options.record) if options.record else []
+    kinds: Sequence[str] = options.only or [*GROUPS]
     first: int = options.seed
     if first is None:
-        kinds = [options.only] if options.only else GROUPS
         seeds = [row.last_seed for row in before if row.attack.split()[0] in kinds]
         first = max(seeds, default=-1) + 1
     end = time.monotonic() + 60 * options.minutes
     found: list[Trial] = []
     with tempfile.TemporaryDirectory() as scratch:
-        for trial in trials(Path(scratch), first, [options.only] if options.only else [*GROUPS]):
+        for trial in trials(Path(scratch), first, kinds):
             found.append(trial)
             if not trial.held:
                 print(f"{trial.outcome}: {trial.attack}, seed {trial.seed}: {trial.what}: {trial.detail}")
             if time.monotonic() >= end:
                 break
-    only = f" ONLY={options.only}" if options.only else ""
+    only = f' ONLY="{" ".join(kinds)}"' if options.only else ""
     command = f"make attack MINUTES={options.minutes:g} SEED={first}{only}"
     rows = _rows(found, command, first)
     print(attacks.by_attack(rows).text(), end="")
