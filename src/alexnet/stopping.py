@@ -96,20 +96,22 @@ def stop_once(error: AlexNetError, number: int, frame: FrameType | None) -> None
     """For a handler of the signal `number`: stops the work with `error` at the first call.
 
     Raises `SignalReceived`, or KeyboardInterrupt for a Ctrl-C outside of commands. Later calls have no
-    effect; after `IMPATIENT_SECONDS`, one more Ctrl-C ends the process.
+    effect; after `IMPATIENT_SECONDS`, one more Ctrl-C ends the process of a command.
     """
     now = time.monotonic()
     if _state.exit_code is not None:
         if number == signal.SIGINT and now - _state.ended_at > IMPATIENT_SECONDS:
             os._exit(_state.exit_code)
+    elif number == signal.SIGINT and _state.stopped_at and now - _state.stopped_at > IMPATIENT_SECONDS:
+        if not _state.owned:  # a notebook would lose everything
+            raise KeyboardInterrupt
+        end_at_once(_state.error or error)
     elif _state.stopped_at is None or _is_lost():
-        _state.stopped_at, _state.error = now, _state.error or error
+        _state.stopped_at, _state.error = _state.stopped_at or now, _state.error or error
         if _state.shields:
             _state.waiting = True
         else:
             _stop(_state.error, frame)
-    elif number == signal.SIGINT and now - _state.stopped_at > IMPATIENT_SECONDS:
-        end_at_once(error)
 
 
 class Stopping:

@@ -6,6 +6,7 @@ import threading
 
 import pytest
 
+from alexnet import stopping
 from alexnet.training.preemption import SIGNALS, Interruption
 
 
@@ -29,6 +30,17 @@ def test_a_second_ctrl_c_stops_at_once() -> None:
     with pytest.raises(KeyboardInterrupt), Interruption():
         os.kill(os.getpid(), signal.SIGINT)
         os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_outside_of_commands_no_ctrl_c_ends_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stopping, "IMPATIENT_SECONDS", -1)
+    with Interruption() as interruption:
+        os.kill(os.getpid(), signal.SIGINT)
+        assert interruption.wanted(1)  # it is saved now
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+    with Interruption() as interruption:
+        assert not interruption.wanted(1)
 
 
 def test_time_is_up() -> None:
