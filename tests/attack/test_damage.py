@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 from attack import mutations
+from attack.input_attack import InputAttack
 from attack.kill_attack import COMMANDS, KillAttack
 from attack.mutation_attack import MutationAttack
 from attack.outcomes import Trial
+from attack.request_attack import RequestAttack
 from attack.subject import EXPORT, OBSERVED, RUN, STOPPED, STORE, Subject
 
 from alexnet import checksum
@@ -97,6 +99,16 @@ def test_a_killed_command_is_repeated_with_the_same_result(kills: KillAttack, na
     chosen = random.Random(name).sample(range(moments), min(MOMENTS, moments))
     found = [kills.trial(name, moment) for moment in chosen]
     assert [each.outcome for each in found] == ["harmless"] * len(found), failed(found)
+
+
+def test_hostile_inputs_of_each_format_are_read_or_refused(subject: Subject, tmp_path: Path) -> None:
+    inputs = InputAttack.on(subject, tmp_path)
+    assert not failed([trial for seed in range(4) for trial in inputs.trials(seed)])
+
+
+def test_requests_are_answered_or_refused(subject: Subject) -> None:
+    with RequestAttack.on(subject) as requests:
+        assert not failed(requests.trials(seed=0, count=50))
 
 
 def test_verify_finds_each_damaged_file(
