@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-STORMS = 40
+STORMS = 25
 COMMANDS = """
 import importlib, json, os, random, signal, sys, time
 from types import SimpleNamespace
@@ -19,6 +19,9 @@ from alexnet.__main__ import main
 from alexnet.errors import Stopped
 if KIND == "training":
     from alexnet.training.preemption import Interruption
+
+
+take_over = stopping.take_over
 
 
 class Destroyed:
@@ -90,6 +93,20 @@ def save(step):
             file.write("ended")
 
 
+def reporting(begin, function):
+    # The storm begins after the first lines of the program, or when the command begins its work.
+    def call():
+        if function is take_over:
+            stopping.take_over = take_over
+            take_over()
+            os.write(begin, b".")
+        else:
+            os.write(begin, b".")
+            function()
+
+    return call
+
+
 def storm(seed):
     chance = random.Random(seed)
     errors, output = os.pipe()
@@ -97,22 +114,26 @@ def storm(seed):
     child = os.fork()
     if child == 0:
         os.dup2(output, 2)
-        sys.modules["alexnet.cli.recipes"] = SimpleNamespace(command=globals()[KIND])
         sys.argv = ["alexnet", "recipes"]
-        stopping.take_over()
-        os.write(begin, b".")
+        command = globals()[KIND]
+        if seed % 2:
+            command = reporting(begin, command)
+        else:
+            stopping.take_over = reporting(begin, take_over)
+        sys.modules["alexnet.cli.recipes"] = SimpleNamespace(command=command)
         sys.exit(main())
     os.close(output)
     os.read(begun, 1)
     os.close(begun)
     os.close(begin)
     time.sleep(chance.uniform(0, 0.04))
+    longest = chance.choice((0.004, 0.04))
     while True:
         done, status = os.waitpid(child, os.WNOHANG)
         if done:
             break
         os.kill(child, signal.SIGINT)
-        time.sleep(chance.uniform(0, 0.004))
+        time.sleep(chance.uniform(0, longest))
     with os.fdopen(errors) as file:
         return os.waitstatus_to_exitcode(status), file.read()
 
