@@ -22,9 +22,11 @@ from alexnet.runs.run_dir import RunDir
 
 SIGNALS, SECONDS = 20, 2.0
 START = """
-import os
+import os, signal
 from alexnet import stopping
 from alexnet.__main__ import main
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background it is ignored
 
 def begun(take_over=stopping.take_over):
     stopping.take_over = take_over

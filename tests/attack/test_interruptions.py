@@ -22,6 +22,7 @@ if KIND == "training":
 
 
 take_over = stopping.take_over
+signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background it is ignored
 
 
 class Destroyed:
