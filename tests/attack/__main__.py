@@ -1,18 +1,20 @@
 """`python -m tests.attack --minutes N`: attacks with new seeds, and a table of how they ended.
 
-The exit code is 1 if the program failed once; each failure is printed with the seed that repeats it.
+The exit code is 1 if the program failed once; each failure is printed with the seed that repeats it. Ctrl-C
+and SIGTERM end it early.
 """
 
 from __future__ import annotations
 
 import argparse
 import itertools
+import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
 
@@ -46,8 +48,9 @@ def trials(scratch: Path, seed: int, kinds: Sequence[str]) -> Iterator[Trial]:
     }
     with ExitStack() as stack:
         attacks = [makers[kind]() for kind in kinds]
-        for number, attack in itertools.product(itertools.count(seed), attacks):
-            yield from attack(number)
+        for number in itertools.count(seed):
+            for attack in attacks:
+                yield from attack(number)
 
 
 def _mutations(attack: MutationAttack, seed: int) -> Iterator[Trial]:
@@ -80,7 +83,9 @@ def main() -> int:
         first = max(seeds, default=-1) + 1
     end = time.monotonic() + 60 * options.minutes
     found: list[Trial] = []
-    with tempfile.TemporaryDirectory() as scratch:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
+    with tempfile.TemporaryDirectory() as scratch, suppress(KeyboardInterrupt):
         for trial in trials(Path(scratch), first, kinds):
             found.append(trial)
             if not trial.held:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -100,21 +101,22 @@ def storm(words: list[str], latest: float, chance: random.Random) -> tuple[int, 
     command = [sys.executable, "-c", START, *words]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with subprocess.Popen(command, start_new_session=True, **pipes) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == b"begun\n"
-        start, sent = time.monotonic(), 0
-        for moment in moments:
-            while process.poll() is None and time.monotonic() - start < moment:
-                time.sleep(0.001)
-            if process.poll() is not None:
-                break
-            send(process.pid, signal.SIGINT)
-            sent += 1
         try:
-            _, errors = process.communicate(timeout=HANGING_SECONDS)
-        except subprocess.TimeoutExpired:
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"begun\n"
+            start, sent = time.monotonic(), 0
+            for moment in moments:
+                while process.poll() is None and time.monotonic() - start < moment:
+                    time.sleep(0.001)
+                if process.poll() is not None:
+                    break
+                send(process.pid, signal.SIGINT)
+                sent += 1
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(HANGING_SECONDS)
+        finally:
             process.kill()
-            _, errors = process.communicate()
+        _, errors = process.communicate()
     return process.returncode, errors.decode(errors="backslashreplace"), sent
 
 
