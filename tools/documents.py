@@ -17,10 +17,21 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from alexnet.experiments.claims import CLAIMS
 from alexnet.report.claims import claims, claims_in_short
 from alexnet.report.plots.output import KEPT_SUFFIXES, save
 from alexnet.report.tables import Table
-from tools import attacks, classic, own_photos, paper_tables, result_tables, scaling, views, why_so_long
+from tools import (
+    attacks,
+    classic,
+    lecture,
+    own_photos,
+    paper_tables,
+    result_tables,
+    scaling,
+    views,
+    why_so_long,
+)
 from tools.star_course import star_course
 from tools.what_came_after import what_came_after
 
@@ -41,6 +52,11 @@ TABLES: dict[str, Callable[[Path], Table]] = {
     "growth": result_tables.growth,
     "claims": claims,
     "claims-in-short": claims_in_short,
+    **{f"claim-{claim.id}": partial(claims, only=claim.id) for claim in CLAIMS},
+    "lecture-winners": lecture.winners,
+    "lecture-bounds": lecture.bounds,
+    "lecture-vgg": lecture.vgg_normalization,
+    "lecture-masks": lecture.masks,
     "benchmarks": result_tables.benchmarks,
     "experiments-modern": partial(result_tables.experiments, "alexnet-modern", "ten crops"),
     "experiments-lenet": partial(result_tables.experiments, "lenet", "center"),
@@ -65,6 +81,9 @@ TABLES: dict[str, Callable[[Path], Table]] = {
 PICTURES: dict[str, Callable[[Path], tuple[Figure, str]]] = {
     "why-so-long": why_so_long.picture,
     "own-photos-candidates": own_photos.picture,
+    "response-norm": lecture.response_norm_picture,
+    "contest": lecture.contest_picture,
+    "model-averaging": lecture.masks_picture,
 }
 """Figures, each with its description."""
 

@@ -47,6 +47,8 @@ TINY_CLASSES = tuple(
     Source(f"tiny-imagenet-{classes}-classes", TINY_IMAGENET.file, 500 * classes, classes)
     for classes in (10, 20, 30)
 )
+TINY_WHOLE = Source("tiny-imagenet", "tiny-imagenet-200", 100_000)
+"""All 200 classes: the folder that `alexnet fetch tiny-imagenet DATA` makes."""
 TINY_SCENES = Source("tiny-imagenet-30-scenes", TINY_IMAGENET.file, 4_000, scenes=144)
 MNIST = Source("mnist", "mnist", 60_000)
 

@@ -14,6 +14,7 @@ from tools.recorded_run import (
     TINY_CLASSES,
     TINY_IMAGENET,
     TINY_SCENES,
+    TINY_WHOLE,
     VIEWS,
     Recorded,
     RecordedEnsemble,
@@ -297,7 +298,50 @@ _AS_SMALL = tuple(
     for recipe in ("sift-fv", "sparse-coding")
 )
 """Systems with a larger input than AlexNet's, on stored squares of the same size."""
-RUNS = (*_SINGLE, *_PLAIN, *_PRETRAINED, *_STAR, *_DIGITS, *_SIZES, *_BEFORE, *_AS_SMALL, *_AFTER)
+TINY_TOTAL, PER_CLASS, WHOLE_SEEDS = 200, (25, 100, 500), range(3)
+"""Classes of the whole of Tiny ImageNet, photos of each class that are trained on, and seeds of networks."""
+WHOLE_EPOCHS = {"alexnet-2012": 40, "alexnet-modern": 40, "lenet-5": 20}
+"""Epochs with all photos, about 31,000 updates or more; with fewer photos more, for as many updates."""
+
+
+def _whole_tiny(recipe: str, per_class: int, *overrides: str, seed: int = 0) -> RecordedRun:
+    """A system on all 200 classes of Tiny ImageNet, with so many photos of each."""
+    photos, config = per_class * TINY_TOTAL, recipes.get(recipe)
+    side = SMALL_SIDE if recipe in WHOLE_SIZES else min(config.data.image_size, 2 * TINY_SIDE)
+    epochs = WHOLE_EPOCHS.get(recipe, 0) * TINY_WHOLE.training_photos // photos
+    return RecordedRun(
+        name=f"{TINY_WHOLE.name}-{per_class}-a-class-{recipe}" + (f"-seed-{seed}" if seed else ""),
+        recipe=recipe,
+        source=TINY_WHOLE,
+        side=side,
+        overrides=(
+            *overrides,
+            *WHOLE_SIZES.get(recipe, (f"data.image_size={side}", f"data.input_size={side}")),
+            *((f"data.max_images={photos}",) if photos < TINY_WHOLE.training_photos else ()),
+            *((f"schedule.epochs={epochs}",) if epochs else ()),
+            *((f"training.evaluate_every_epochs={epochs // 20}",) if epochs else ()),
+        ),
+        seed=seed,
+        shows=f"The first table on the whole of Tiny ImageNet: {recipe}, {per_class} photos of each class.",
+        views=VIEWS if recipe in WHOLE_SIZES else CENTER,
+    )
+
+
+_SMALL_ALEXNET = (f"data.image_size={SMALL_SIDE}", "data.input_size=64", "schedule.name=cosine")
+WHOLE_SIZES = dict.fromkeys(("alexnet-2012", "alexnet-modern"), _SMALL_ALEXNET)
+_WHOLE = tuple(
+    _whole_tiny(recipe, per_class, *overrides, seed=seed)
+    for per_class in PER_CLASS
+    for recipe, overrides, seeds in (
+        ("lenet-5", COLOR, WHOLE_SEEDS),
+        ("sparse-coding", (), range(1)),
+        ("sift-fv", (), range(1)),
+        ("alexnet-2012", (), WHOLE_SEEDS),
+        ("alexnet-modern", (), WHOLE_SEEDS),
+    )
+    for seed in seeds
+)
+RUNS = (*_SINGLE, *_PLAIN, *_PRETRAINED, *_STAR, *_DIGITS, *_SIZES, *_BEFORE, *_AS_SMALL, *_AFTER, *_WHOLE)
 
 _FIVE = (_SINGLE[0].name, *(run.name for run in _PLAIN))
 ENSEMBLES = (

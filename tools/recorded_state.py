@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Literal
@@ -18,6 +19,8 @@ from tools.recorded_runs import ALL, RUNS, run_named
 
 UPDATE_SECONDS = 0.002
 """Minimum seconds of an update, however small the model; for runs that have not been recorded yet."""
+CORES = 2
+"""Cores of the machines on which the recorded runs were made without a GPU."""
 CHANNEL_SECONDS = 0.03
 """Seconds of a channel of a classic pipeline for a photo of 224 pixels; likewise."""
 
@@ -55,10 +58,22 @@ def _why_ensemble(ensemble: RecordedEnsemble, found: Sequence[EvalResult], resul
     return ""
 
 
-def expected_minutes(
-    recorded: Recorded, results: Path, work: Path, device: Literal["cpu", "cuda"]
-) -> float | None:
-    """Expected minutes of training, from the times of recorded runs on such devices; None if unknown.
+Rates = Sequence[tuple[RecordedRun, float]]
+"""Recorded runs with their seconds of training per multiply-add of a forward pass."""
+
+
+def measured_rates(results: Path, device: Literal["cpu", "cuda"]) -> Rates:
+    """The rates of the recorded runs that were trained on such a device."""
+    return [
+        (run, seconds / (_epochs(results / run.name) * _operations_an_epoch(run)))
+        for run in RUNS
+        if (seconds := training_seconds(results / run.name / "metrics.jsonl"))
+        and RunDir(results / run.name).environment().device.startswith(device)
+    ]
+
+
+def expected_minutes(recorded: Recorded, rates: Rates, work: Path) -> float | None:
+    """Expected minutes of training, from the times of recorded runs on one kind of device; None if unknown.
 
     0 for a run that has been trained under `work`.
     """
@@ -66,24 +81,49 @@ def expected_minutes(
         return 0.0
     if has_finished(work / "runs" / recorded.name / "metrics.jsonl"):
         return 0.0
-    per_operation = {
-        run: seconds / (_epochs(results / run.name) * _operations_an_epoch(run))
-        for run in RUNS
-        if (seconds := training_seconds(results / run.name / "metrics.jsonl"))
-        and RunDir(results / run.name).environment().device.startswith(device)
-    }
     # Arithmetic is not what limits small models: runs of the same recipe are the best guide.
-    alike = [rate for run, rate in per_operation.items() if run.recipe == recorded.recipe]
+    alike = [rate for run, rate in rates if run.recipe == recorded.recipe]
     config = recorded.config()
     if config.classic is not None and not alike:
         seconds = CHANNEL_SECONDS * len(config.classic.channels) * recorded.training_images
         return seconds * (config.data.image_size / 224) ** 2 / 60
-    rates = alike or list(per_operation.values())
-    if not rates:
+    used = alike or [rate for _, rate in rates]
+    if not used:
         return None
     updates = config.schedule.epochs * recorded.training_images / config.training.batch_size
     operations = config.schedule.epochs * _operations_an_epoch(recorded)
-    return max(median(rates) * operations, UPDATE_SECONDS * updates) / 60
+    return max(median(used) * operations, UPDATE_SECONDS * updates) / 60
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What training is expected to cost, on CPUs or on a GPU; None if it is unknown."""
+
+    core_hours: float | None
+    gpu_minutes: float | None
+
+    @classmethod
+    def of_all(cls, budgets: Sequence[Budget]) -> Budget:
+        """The sum of those that are known."""
+        return cls(
+            sum(each.core_hours or 0.0 for each in budgets), sum(each.gpu_minutes or 0.0 for each in budgets)
+        )
+
+    def __str__(self) -> str:
+        cores = "unknown on CPUs" if self.core_hours is None else f"about {self.core_hours:.1f} core hours"
+        gpu = "unknown on a GPU" if self.gpu_minutes is None else f"{self.gpu_minutes:.1f} minutes of a GPU"
+        return f"{cores} or {gpu}"
+
+
+def expected_budgets(wanted: Sequence[Recorded], results: Path, work: Path) -> list[Budget]:
+    """What training of each is expected to cost, from the times of recorded runs."""
+    on_cpu, on_gpu = measured_rates(results, "cpu"), measured_rates(results, "cuda")
+    budgets: list[Budget] = []
+    for recorded in wanted:
+        minutes = expected_minutes(recorded, on_cpu, work)
+        cores = None if minutes is None else minutes * CORES / 60
+        budgets.append(Budget(cores, expected_minutes(recorded, on_gpu, work)))
+    return budgets
 
 
 def to_make(results: Path) -> list[tuple[Recorded, str]]:

@@ -16,7 +16,7 @@ from tools import documents
 from tools.record import Recorder
 from tools.recorded_run import Recorded
 from tools.recorded_runs import find, names
-from tools.recorded_state import expected_minutes, to_make
+from tools.recorded_state import Budget, expected_budgets, to_make
 
 
 def main() -> int:
@@ -61,17 +61,15 @@ def main() -> int:
 
 
 def _announce(wanted: list[tuple[Recorded, str]], results: Path, work: Path) -> None:
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    minutes = [expected_minutes(recorded, results, work, device) for recorded, _ in wanted]
-    for (recorded, why), each in zip(wanted, minutes, strict=True):
-        print(f"{recorded.name} ({why}): {'time unknown' if each is None else f'about {each:.0f} minutes'}")
+    here = "a GPU" if torch.cuda.is_available() else "CPUs"
+    budgets = expected_budgets([recorded for recorded, _ in wanted], results, work)
+    for (recorded, why), each in zip(wanted, budgets, strict=True):
+        print(f"{recorded.name} ({why}): {each}")
     if not wanted:
         print("all recorded results are up to date")
         return
-    print(
-        f"{len(wanted)} to make, about {sum(each or 0 for each in minutes):.0f} minutes of training on "
-        f"{device}, at the rates of the recorded runs"
-    )
+    total = Budget.of_all(budgets)
+    print(f"{len(wanted)} to make: {total}, at the rates of the recorded runs; here on {here}")
 
 
 def _make(wanted: list[tuple[Recorded, str]], arguments: argparse.Namespace, results: Path) -> None:

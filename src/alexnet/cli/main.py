@@ -58,6 +58,7 @@ GROUPS = {
         "evaluate": "Evaluate one run, or several as an ensemble.",
         "compare": "Print the errors of runs next to published ones.",
         "report": "Write one HTML page about runs, with figures.",
+        "lecture": "Draw the figures of a lecture on AlexNet that are not about one run.",
         "submit": "Write predictions for a test set in ILSVRC's format.",
     },
 }

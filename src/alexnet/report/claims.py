@@ -126,7 +126,7 @@ def claims(results: Path, only: str = "") -> Table:
 
     Notes on the whole table are left out for one claim.
     """
-    found = [each for each in recorded(results) if only in ("", each[1].id)]
+    found = [each for each in recorded(results, only) if only in ("", each[1].id)]
     rows = [
         (
             _link(folder, f"`{result.id}`"),
@@ -209,10 +209,12 @@ def claims_in_short(results: Path) -> Table:
     return Table(columns, rows or [NONE + (ABSENT,) * 2], notes=_without_result(found))
 
 
-def recorded(results: Path) -> list[tuple[str, ClaimResult]]:
-    """The recorded claims in the lecture's order, each with the name of its directory."""
+def recorded(results: Path, start: str = "") -> list[tuple[str, ClaimResult]]:
+    """The recorded claims in the lecture's order, each with the name of its directory, which begins with
+    `start`.
+    """
     order = {claim.id: place for place, claim in enumerate(CLAIMS)}
-    folders = sorted(file.parent for file in (results / CLAIMS_FOLDER).glob(f"*/{CLAIM_FILE}"))
+    folders = sorted(file.parent for file in (results / CLAIMS_FOLDER).glob(f"{start}*/{CLAIM_FILE}"))
     found = [(folder.name, result) for folder in folders if (result := read_claim(folder)) is not None]
     return sorted(found, key=lambda each: order.get(each[1].id, len(order)))
 

@@ -81,6 +81,29 @@ def test_models_on_fewer_images_are_updated_and_tested_as_often() -> None:
     assert {plan.total_steps / plan.validate_every_steps for plan in plans} == {recorded_runs.PASSES}
 
 
+def test_the_whole_of_tiny_imagenet_has_every_system_at_three_sizes_with_as_many_updates() -> None:
+    runs = [run for run in recorded_runs.RUNS if run.source is recorded_run.TINY_WHOLE]
+    assert len(runs) == 3 * (3 + 1 + 1 + 3 + 3)
+    for recipe in ("lenet-5", "alexnet-2012", "alexnet-modern", "sift-fv", "sparse-coding"):
+        ours = [run for run in runs if run.recipe == recipe]
+        assert sorted({run.training_images for run in ours}) == [5_000, 20_000, 100_000]
+        assert {run.seed for run in ours} == ({0} if ours[0].config().classic else {0, 1, 2})
+        updates = {
+            run.config().schedule.epochs * (run.training_images // run.config().training.batch_size)
+            for run in ours
+            if run.config().classic is None
+        }
+        assert all(each >= 31_000 for each in updates)
+        assert not updates or max(updates) < 1.02 * min(updates)
+
+
+def test_a_budget_is_core_hours_or_minutes_of_a_gpu() -> None:
+    known, unknown = recorded_state.Budget(3.0, 12.0), recorded_state.Budget(None, None)
+    assert str(known) == "about 3.0 core hours or 12.0 minutes of a GPU"
+    assert str(unknown) == "unknown on CPUs or unknown on a GPU"
+    assert recorded_state.Budget.of_all([known, unknown, known]) == recorded_state.Budget(6.0, 24.0)
+
+
 def test_a_source_is_prepared_as_its_runs_need_it() -> None:
     twenty = recorded_runs.run_named("tiny-imagenet-20-classes-alexnet-2012")
     (prepare,) = record.preparing_commands(twenty, Path("DATA"), Path())
@@ -401,7 +424,9 @@ def test_an_ensemble_is_stale_when_a_member_has_changed(made, tmp_path: Path) ->
 
 def test_time_is_expected_by_the_work_there_is_and_by_the_device(made, tmp_path: Path) -> None:
     def minutes(run: recorded_run.Recorded, work: str = "nowhere", device: str = "cpu") -> float | None:
-        return recorded_state.expected_minutes(run, tmp_path / "results", tmp_path / work, device)
+        return recorded_state.expected_minutes(
+            run, recorded_state.measured_rates(tmp_path / "results", device), tmp_path / work
+        )
 
     another_seed = recorded_runs.run_named(f"{PLAIN.name}-seed-1")
     assert minutes(PLAIN) is None
