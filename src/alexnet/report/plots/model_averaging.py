@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter, ScalarFormatter
+from matplotlib.ticker import FuncFormatter, PercentFormatter
 
 from alexnet.report.plots.style import COLORS, put_title
 
@@ -27,7 +27,7 @@ def draw_model_averaging(
     figure = Figure(figsize=(12, 3.9), layout="constrained")
     first, second, third = figure.subplots(1, 3)
     _draw(first, errors, "top-1 error", scaled_error)
-    first.yaxis.set_major_formatter(PercentFormatter(xmax=1, symbol=" %"))
+    first.yaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=1, symbol=" %"))
     _draw(second, nll, "negative log-likelihood", scaled_nll)
     _draw(third, distances, "total variation distance from scaled units", None)
     third.set_ylim(0)
@@ -46,7 +46,7 @@ def _draw(axes: Axes, curves: Sequence[Sequence[float]], label: str, scaled: flo
     if scaled is not None:
         axes.axhline(scaled, color=COLORS[1], linestyle="--", linewidth=1.6, label="all units, scaled")
     axes.set_xscale("log")
-    axes.xaxis.set_major_formatter(ScalarFormatter())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda count, _: f"{count:g}"))
     axes.set_xlabel("number of masks")
     axes.set_ylabel(label)
     axes.grid(alpha=0.25)
