@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from alexnet.analysis.lateral_inhibition import NEIGHBORS, derivatives, peak, responses_alone
+from alexnet.analysis.lateral_inhibition import NEIGHBORS, Values, derivatives, peak, responses_alone
 from alexnet.experiments.model_averaging import ModelAveraging
 from alexnet.models.layers.local_response_norm import LocalResponseNorm
 from alexnet.published.imagenet import WINNERS
@@ -54,7 +54,7 @@ def response_norm() -> Drawn:
     )
 
 
-def _of_others(matrix: np.ndarray) -> float:
+def _of_others(matrix: Values) -> float:
     """The most negative derivative by another map's activity."""
     return float(matrix[~np.eye(len(matrix), dtype=bool)].min())
 
