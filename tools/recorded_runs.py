@@ -328,7 +328,11 @@ def _whole_tiny(recipe: str, per_class: int, *overrides: str, seed: int = 0) -> 
 
 
 _SMALL_ALEXNET = (f"data.image_size={SMALL_SIDE}", "data.input_size=64", "schedule.name=cosine")
-WHOLE_SIZES = dict.fromkeys(("alexnet-2012", "alexnet-modern"), _SMALL_ALEXNET)
+WHOLE_SIZES: dict[str, tuple[str, ...]] = {
+    "alexnet-2012": _SMALL_ALEXNET,
+    "alexnet-modern": _SMALL_ALEXNET,
+}
+"""Sizes and schedule of the networks that are not trained on whole squares."""
 _WHOLE = tuple(
     _whole_tiny(recipe, per_class, *overrides, seed=seed)
     for per_class in PER_CLASS

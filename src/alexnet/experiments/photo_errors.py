@@ -124,7 +124,8 @@ class PhotoErrors:
             if len(known) < len(rows) or len({tuple(row) for row in known}) != 1:
                 return []
             for name in known[0]:
-                sums[name] = sums.get(name, 0.0) + sign * np.stack([row[name] for row in known])
+                scores = np.stack([row[name] for row in known]).astype(np.float64)
+                sums[name] = np.asarray(sums.get(name, 0.0) + sign * scores, np.float64)
         return list(sums.values())
 
     def save(self, folder: Path) -> None:

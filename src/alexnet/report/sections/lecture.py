@@ -32,14 +32,12 @@ def response_norm() -> Drawn:
     ]
     curves.append(Response("the second formula: a / (2 + 1e-4 a)", activities / (2 + 1e-4 * activities)))
     every = np.full(NEIGHBORS, ACTIVITY)
-    inhibitions = [
-        Inhibition(name, derivatives(LocalResponseNorm(size, alpha_convention=convention), every))
-        for name, size, convention in (
-            ("n = 5, paper: 5 maps", 5, "sum"),
-            ("n = 2, paper: 3 maps", 2, "sum"),
-            ("n = 2, source: 2 maps", 2, "mean"),
-        )
-    ]
+    normalized = {
+        "n = 5, paper: 5 maps": LocalResponseNorm(5, alpha_convention="sum"),
+        "n = 2, paper: 3 maps": LocalResponseNorm(2, alpha_convention="sum"),
+        "n = 2, source: 2 maps": LocalResponseNorm(2),
+    }
+    inhibitions = [Inhibition(name, derivatives(norm, every)) for name, norm in normalized.items()]
     figure = draw_response_norm(
         activities, curves, inhibitions, "Local response normalization: bound and lateral inhibition"
     )
