@@ -7,7 +7,6 @@ Text is accepted for numbers and lists, so that `key=value` on a command line is
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import json
 import types
 import typing
@@ -15,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeVar
 
 from alexnet.errors import CommandError
+from alexnet.text import nearest
 
 _Kind = TypeVar("_Kind")
 
@@ -28,7 +28,7 @@ class UnknownKeyError(ConfigError):
 
     def __init__(self, key: str, names: Sequence[str]):
         near = _nearest(key, names)
-        super().__init__(f"unknown key {key!r}; the nearest is {near!r}" if near else f"unknown key {key!r}")
+        super().__init__(f"unknown key {key!r}" + (f"; the nearest is {near!r}" if near else ""))
         self.key = key
 
 
@@ -61,10 +61,11 @@ def _nearest(key: str, names: Sequence[str]) -> str:
     """The existing key most similar to `key`, by its whole name or else by its last part; empty if there is
     none.
     """
-    by_last = {name.rsplit(".", 1)[-1]: name for name in names}
-    near = difflib.get_close_matches(key, names, n=1, cutoff=0.5)
-    near = near or [by_last[last] for last in difflib.get_close_matches(key.rsplit(".", 1)[-1], by_last, n=1)]
-    return near[0] if near else ""
+    section, _, last = key.rpartition(".")
+    # Of the same section first: a long name of a section would make all its keys near.
+    within = {name.removeprefix(f"{section}."): name for name in names if name.startswith(f"{section}.")}
+    by_last = {name.rpartition(".")[2]: name for name in reversed(names)}
+    return within.get(nearest(last, within)) or by_last.get(nearest(last, by_last), "")
 
 
 def _coerce(hint: Any, value: Any, where: str) -> Any:

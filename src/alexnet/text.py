@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 
 def counted(count: int, noun: str) -> str:
@@ -15,6 +15,53 @@ def counted(count: int, noun: str) -> str:
 def first_few(names: Sequence[str], most: int) -> str:
     """`a, b, c`, or `a, b, ...` if there are more than `most`."""
     return ", ".join([*names[:most], *(["..."] if len(names) > most else [])])
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """The name that was probably meant: the one rule for suggestions. Empty if none is near enough.
+
+    It begins with `name` (of 3 letters or more; the shortest such), or at most a third of the letters of
+    `name`, and always one, are to be inserted, deleted, replaced or exchanged with their neighbor. Upper and
+    lower case, `-` and `_` are the same.
+    """
+    typed, known = _plain(name), list(names)
+    begun = [each for each in known if len(typed) >= 3 and _plain(each).startswith(typed)]
+    if begun:
+        return min(begun, key=len)
+    # Of names that are equally near, the last: conv7 was probably one too many.
+    distances = [(_edits(typed, _plain(each)), -place, each) for place, each in enumerate(known)]
+    edits, _, found = min(distances, default=(len(typed), 0, ""))
+    return found if edits <= max(1, len(typed) // 3) < len(typed) else ""
+
+
+def suggestion(name: str, names: Iterable[str], otherwise: str = "") -> str:
+    """`the nearest is 'conv5'`; where none is near, `otherwise`, or the names to choose from."""
+    known = list(names)
+    if near := nearest(name, known):
+        return f"the nearest is {near!r}"
+    return otherwise or f"choose from: {first_few(known, 20)}"
+
+
+def _plain(name: str) -> str:
+    return name.casefold().replace("_", "-")
+
+
+def _edits(one: str, other: str) -> int:
+    """The number of insertions, deletions, replacements and exchanges of neighbors between two words.
+
+    Source: Damerau 1964; "optimal string alignment", in which no letter is edited twice.
+    """
+    before: list[int] = []
+    last = list(range(len(other) + 1))
+    for i, letter in enumerate(one, start=1):
+        row = [i]
+        for j, wanted in enumerate(other, start=1):
+            edits = min(last[j] + 1, row[-1] + 1, last[j - 1] + (letter != wanted))
+            if i > 1 and j > 1 and (letter, one[i - 2]) == (other[j - 2], wanted):
+                edits = min(edits, before[j - 2] + 1)
+            row.append(edits)
+        before, last = last, row
+    return last[-1]
 
 
 def printable(text: str) -> str:

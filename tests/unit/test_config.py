@@ -20,7 +20,7 @@ from alexnet.models.config import ALEXNET_VARIANTS, OVERFEAT_VARIANTS, VGG_VARIA
     ("setting", "message"),
     [
         ("classic.step=64", "classic.channels whole"),
-        ("classic.words=64", "the nearest is"),
+        ("classic.kodes=pq", "the nearest is 'classic.codes'"),
         (
             'classic.channels=[{"descriptor": "sift", "words": 64}]',
             "unknown key 'classic.channels.words'; type classic.channels.codebook_size",

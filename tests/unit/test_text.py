@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from alexnet.text import counted, first_few, percentage
+from alexnet.text import counted, first_few, nearest, percentage, suggestion
 
 
 @pytest.mark.parametrize(
@@ -34,3 +36,45 @@ def test_the_first_few_names_and_whether_there_are_more() -> None:
 )
 def test_percentages(fraction: float, text: str) -> None:
     assert percentage(fraction) == text
+
+
+NAMES = ["alexnet-2012", "alexnet-paper", "caffenet", "lenet-5", "lenet-1989", "sift-fv", "vgg-a", "vgg-d"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("alexnet-2013", "alexnet-2012"),
+        ("AlexNet_2012", "alexnet-2012"),
+        ("alexnte-2012", "alexnet-2012"),
+        ("alexnet2012", "alexnet-2012"),
+        ("alexnet", "alexnet-2012"),
+        ("lenet5", "lenet-5"),
+        ("cafenet", "caffenet"),
+        ("vgg-e", "vgg-d"),
+        ("resnet50", ""),
+        ("densenet", ""),
+        ("mobilenet", ""),
+        ("vgg16", ""),
+        ("le", ""),
+        ("x", ""),
+        ("", ""),
+    ],
+)
+def test_the_nearest_name_is_one_that_may_have_been_meant(typed: str, meant: str) -> None:
+    assert nearest(typed, NAMES) == meant
+
+
+def test_of_equally_near_names_it_is_the_last() -> None:
+    assert nearest("conv7", [f"conv{number}" for number in range(1, 7)]) == "conv6"
+
+
+def test_a_suggestion_without_a_near_name_lists_the_choices_or_says_where_they_are() -> None:
+    assert suggestion("trian", ["train", "test"]) == "the nearest is 'train'"
+    assert suggestion("xyz", ["train", "test"]) == "choose from: train, test"
+    assert suggestion("xyz", ["train", "test"], otherwise="see there") == "see there"
+
+
+@given(st.text("ab-_", max_size=6), st.text("ab-_", max_size=6))
+def test_a_name_that_one_edit_makes_is_near(start: str, end: str) -> None:
+    assert nearest(f"{start}c{end}xyz", [f"{start}{end}xyz"])

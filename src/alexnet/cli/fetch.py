@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +12,7 @@ from alexnet.cli.options import names_to_fetch
 from alexnet.cli.output import write_lines
 from alexnet.cli.progress import progress_bar
 from alexnet.errors import CommandError
+from alexnet.text import suggestion
 
 
 def command(
@@ -45,9 +45,7 @@ def command(
 
     names = [*DATA_SETS, *PUBLISHED_WEIGHTS]
     if name not in names:
-        near = get_close_matches(name, names, n=1)
-        nearest = f"the nearest is {near[0]!r}; " if near else ""
-        raise CommandError(f"unknown data set or weights {name!r}; {nearest}choose from: {', '.join(names)}")
+        raise CommandError(f"unknown data set or weights {name!r}; {suggestion(name, names)}")
     (_weights if name in PUBLISHED_WEIGHTS else _photos)(name, folder, location)
 
 

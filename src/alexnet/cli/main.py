@@ -24,6 +24,7 @@ from alexnet.cli.output import discard_output, prepare_streams, write_lines, wri
 from alexnet.errors import AlexNetError, Interrupted, WorkError
 from alexnet.hardware import keep_freed_memory
 from alexnet.stopping import SignalReceived, Stopping
+from alexnet.text import nearest, suggestion
 
 GROUPS = {
     "Start": {
@@ -152,6 +153,9 @@ def _failed(error: BaseException, words: Sequence[str] = (), debug: bool = False
     if isinstance(error, _UsageError):
         usage: Any = error
         path = usage.ctx.command_path if usage.ctx else "alexnet"
+        if hasattr(usage, "possibilities") and usage.ctx:
+            names = (name for param in usage.ctx.command.params for name in param.opts)
+            usage.possibilities = list(filter(None, [nearest(usage.option_name, names)]))
         message = " ".join(usage.format_message().split()).removeprefix("Value error, ").rstrip(".")
         if setting := _setting_with_dashes(usage, words):
             message = f"{message}: settings have no dashes, type {setting}"
@@ -271,6 +275,13 @@ def _metavar(name: str, hint: Any) -> str | None:
 
 class _GroupedHelp(typer.core.TyperGroup):
     """Lists the verbs in `GROUPS`."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command of the verb; a usage error names the nearest verb."""
+        if args[0] not in VERBS:
+            hint = suggestion(args[0], VERBS, otherwise="`alexnet --help` lists them")
+            ctx.fail(f"no command {args[0]!r}; {hint}")
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """Writes a section for each group."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -34,6 +33,7 @@ from alexnet.published.alexnet import (
     TABLE_2,
 )
 from alexnet.published.rows import PublishedRow
+from alexnet.text import suggestion
 
 SEEDS = (0, 1, 2)
 MIN_SEEDS = 3
@@ -628,6 +628,5 @@ def find(words: Sequence[str]) -> list[Claim]:
     ids = [claim.id for claim in CLAIMS]
     for word in words:
         if word not in (*ids, ALL):
-            near = difflib.get_close_matches(word.lower(), ids, n=1, cutoff=0.0)
-            raise CommandError(f"no claim {word!r}; the nearest is {near[0]!r} (`alexnet claims` lists them)")
+            raise CommandError(f"no claim {word!r}; {suggestion(word, ids)} (`alexnet claims` lists them)")
     return [claim for claim in CLAIMS if claim.id in words or ALL in words]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +10,7 @@ from alexnet import recipes
 from alexnet.errors import CommandError
 from alexnet.experiments.spec import RunSpec
 from alexnet.runs.run_dir import EnsembleMember
+from alexnet.text import suggestion
 
 PLAIN, PRETRAIN, STAR = "alexnet-2012", "alexnet-2012-star-pretrain", "alexnet-2012-star"
 
@@ -58,8 +58,8 @@ def ensemble_specs(name: str, models: int | None = None) -> tuple[RunSpec, ...]:
         if recipes.get(name).training.fine_tuning:
             raise CommandError(f"{name} fine-tunes pre-trained models: choose 1-cnn-star or 7-cnns-star")
         return same_recipe(name, models or DEFAULT_MODELS)
-    near = difflib.get_close_matches(name, [*ENSEMBLES, *recipes.names()], n=1)
-    hint = f"the nearest is {near[0]!r}" if near else f"choose from: {', '.join(ENSEMBLES)}, or any recipe"
+    otherwise = f"choose from: {', '.join(ENSEMBLES)}, or any recipe"
+    hint = suggestion(name, [*ENSEMBLES, *recipes.names()], otherwise)
     raise CommandError(f"unknown ensemble {name!r}; {hint}")
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import codecs
-import difflib
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -25,6 +24,7 @@ from alexnet.models.layers.init import shapes_only
 from alexnet.models.registry import build
 from alexnet.runs.environment import Environment, Imported
 from alexnet.runs.run_dir import RunDir
+from alexnet.text import suggestion
 from alexnet.training import checkpoint
 
 IMPORTED_LICENSE = "unknown: the file does not contain it; see its publisher"
@@ -101,10 +101,7 @@ def renamed_layers(path: Path, layers: Sequence[str], renames: Mapping[str, str]
     """The new name of each layer. CommandError for a layer that is not there, or two of the same name."""
     for old, new in renames.items():
         if old not in layers:
-            nearest = difflib.get_close_matches(old, layers, n=1, cutoff=0)
-            raise CommandError(
-                f"{path} has no layer {old!r} to rename; the nearest is {', '.join(nearest)!r}"
-            )
+            raise CommandError(f"{path} has no layer {old!r} to rename; {suggestion(old, layers)}")
         if new in layers and new not in renames:
             raise CommandError(f"{path} has a layer {new!r} already: rename that one too")
     return {layer: renames.get(layer, layer) for layer in layers}

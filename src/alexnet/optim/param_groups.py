@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
@@ -12,6 +11,7 @@ from torch import nn
 from alexnet.config import OptimizerConfig
 from alexnet.errors import CommandError
 from alexnet.optim.krizhevsky_sgd import KrizhevskySGD
+from alexnet.text import suggestion
 
 ParameterKind = Literal["weight", "bias", "norm"]
 
@@ -80,11 +80,10 @@ def owner(name: str, layers: Sequence[str]) -> str:
 
 
 def check_layers(wanted: Iterable[str], present: list[str]) -> None:
-    """CommandError, with the nearest name, if a wanted layer does not exist."""
+    """CommandError, with the nearest name or all of them, if a wanted layer does not exist."""
     for layer in wanted:
         if layer not in present:
-            near = difflib.get_close_matches(layer, present, n=1, cutoff=0.0)
-            raise CommandError(f"no layer {layer!r} in this model; the nearest is {near[0]!r}")
+            raise CommandError(f"no layer {layer!r} in this model; {suggestion(layer, present)}")
 
 
 def _reaching(layer_factor: float, follows_schedule: bool) -> float:

@@ -6,12 +6,12 @@ the source of its constants and the error to expect. `alexnet recipes` prints th
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 
 from alexnet.config import RunConfig, validate
 from alexnet.errors import CommandError
 from alexnet.recipes import alexnet, classic, lenet, overfeat, vgg
+from alexnet.text import suggestion
 
 _FAMILIES: dict[str, tuple[Callable[[], RunConfig], ...]] = {
     "AlexNet": alexnet.RECIPES,
@@ -41,7 +41,6 @@ def get(name: str) -> RunConfig:
 def function(name: str) -> Callable[[], RunConfig]:
     """The function that returns a recipe's configuration; errors as `get`."""
     if name not in _RECIPES:
-        near = difflib.get_close_matches(name, _RECIPES, n=1)
-        hint = f"the nearest is {near[0]!r}" if near else "`alexnet recipes` lists them"
+        hint = suggestion(name, _RECIPES, otherwise="`alexnet recipes` lists them")
         raise CommandError(f"unknown recipe {name!r}; {hint}")
     return _RECIPES[name]

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from difflib import get_close_matches
 from functools import partial
 from importlib.resources import files
 from typing import Annotated, Any, TypeVar, cast
@@ -25,6 +24,7 @@ from alexnet import __version__
 from alexnet.data.decode import UnreadableImage, quiet
 from alexnet.hardware import cpu_count
 from alexnet.serialization import UnknownKeyError
+from alexnet.text import nearest
 from alexnet.web.photos import StorePhotos
 from alexnet.web.responses import (
     ClassifyQuery,
@@ -307,8 +307,8 @@ async def _http_error(request: Request, error: Exception) -> Response:
 
 def _no_such_address(app: FastAPI, path: str) -> str:
     """A sentence with the nearest address of the API, where one is near."""
-    near = get_close_matches(path, list(app.openapi()["paths"]), n=1)
-    return f"no such address: {path[:100]}" + (f"; the nearest is {near[0]}" if near else "")
+    near = nearest(path[:100], app.openapi()["paths"])
+    return f"no such address: {path[:100]}" + (f"; the nearest is {near}" if near else "")
 
 
 async def _disconnected(_: Request, __: Exception) -> Response:

@@ -274,3 +274,18 @@ def test_other_unknown_options_are_not_explained_as_settings(capsys) -> None:
     assert "dashes" not in capsys.readouterr().err
     assert program.main(["evaluate", "run", "--epochs", "3"]) == 2
     assert "dashes" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["trian"], "no command 'trian'; the nearest is 'train'"),
+        (["resnet50"], "no command 'resnet50'; `alexnet --help` lists them"),
+        (["train", "alexnet-2012", "--stroe", "s"], "No such option: --stroe (Possible options: --store)"),
+        (["evaluate", "run", "--seed", "3"], "No such option: --seed;"),
+        (["recipes", "resnet50"], "unknown recipe 'resnet50'; `alexnet recipes` lists them"),
+    ],
+)
+def test_near_names_are_suggested_and_far_ones_are_not(capsys, words: list[str], message: str) -> None:
+    assert program.main(words) == 2
+    assert message in capsys.readouterr().err

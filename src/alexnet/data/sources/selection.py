@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from alexnet.data.classes import NO_LABEL, Class
 from alexnet.data.sources.base import Example, Labels, Source, SourceSplit, SplitOrigin, path_of, stamp_of
 from alexnet.data.subset import grouped_split, stratified_split
 from alexnet.errors import CommandError
+from alexnet.text import suggestion
 
 _MIN_CLASSES = 2
 
@@ -108,8 +108,7 @@ def _named(classes: Sequence[Class], wanted: str) -> list[int]:
     names = [name.strip().casefold() for name in wanted.split(",")]
     for name in names:
         if name not in labels:
-            nearest = difflib.get_close_matches(name, labels, n=1, cutoff=0)
-            raise CommandError(f"--classes: the source has no class {name!r}; the nearest is {nearest[0]!r}")
+            raise CommandError(f"--classes: the source has no class {name!r}; {suggestion(name, labels)}")
     return sorted({labels[name] for name in names})
 
 
