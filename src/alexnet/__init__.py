@@ -5,7 +5,7 @@ From Python::
     import alexnet
 
     store = alexnet.prepare("photos", "store", side=72)
-    alexnet.train("alexnet-2012", store, "run", "data.image_size=72", "data.input_size=64")
+    alexnet.train("alexnet-2012", store, "run")
     (result,) = alexnet.evaluate("run", store)
     print(result.top1.error, result.top1.interval)
     predictor = alexnet.load("run")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import shlex
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -57,6 +57,14 @@ def override(config: RunConfig, settings: Iterable[str]) -> RunConfig:
     ConfigError for unknown, ambiguous and old keys, for values of a wrong type or range, and for settings
     that a classic pipeline does not have. The message includes what to type.
     """
+    changed = validate(_changed(config, settings))
+    if changed.classic is not None:
+        _refuse_without_effect(config, changed)
+    return changed
+
+
+def _changed(config: RunConfig, settings: Iterable[str]) -> RunConfig:
+    """As `override`, but values may be out of range and may not fit together."""
     values = to_dict(config)
     for key, text in resolve(config, settings):
         if key == "model.name":
@@ -66,14 +74,11 @@ def override(config: RunConfig, settings: Iterable[str]) -> RunConfig:
         else:
             _set(values, key, text)
     try:
-        changed = validate(from_dict(RunConfig, values))
+        return from_dict(RunConfig, values)
     except UnknownKeyError as error:  # within a list, such as classic.channels
         if new := old_names.new_key(error.key):
             raise ConfigError(f"unknown key {error.key!r}; type {new}") from error
         raise
-    if changed.classic is not None:
-        _refuse_without_effect(config, changed)
-    return changed
 
 
 def resolve(config: RunConfig, settings: Iterable[str]) -> list[tuple[str, str]]:
@@ -95,6 +100,44 @@ def resolve(config: RunConfig, settings: Iterable[str]) -> list[tuple[str, str]]
         names = sum(key == "model.name" for key, _ in resolved)
         resolved.insert(names, first_variant)
     return resolved
+
+
+def sizes_of_store(config: RunConfig, settings: Iterable[str], side: int) -> list[str]:
+    """The settings `data.image_size` and `data.input_size` that `settings` lack for stored images of `side`.
+
+    They are what follows from the store: its side, and the crop in the configuration's proportion
+    (`scaled_input_size` of the architecture). Empty if the configuration has that side already, or if
+    `settings` contain another one, which a store of this side then contradicts.
+    """
+    settings = list(settings)
+    typed = dict(resolve(config, settings))
+    if side == config.data.image_size or typed.get("data.image_size", str(side)) != str(side):
+        return []
+    model = _changed(config, settings).model
+    follow = {
+        "data.image_size": side,
+        "data.input_size": model.architecture.scaled_input_size(side, config.data),
+    }
+    return [f"{key}={value}" for key, value in follow.items() if key not in typed]
+
+
+def at_size_of_store(
+    config: RunConfig, settings: Sequence[str], side: int, log: Callable[[str], None]
+) -> RunConfig:
+    """`config` with `settings`, and with the sizes that follow from a store whose images have that side.
+
+    Logs a line with what was taken from the store. Errors as `override`.
+    """
+    taken = sizes_of_store(config, settings, side)
+    if not taken:
+        return override(config, settings)
+    about = f"{' '.join(taken)}, since the store's images have {side} pixels"
+    try:
+        made = override(config, [*taken, *settings])
+    except ConfigError as error:
+        raise ConfigError(f"{about}; then {error}") from error
+    log(f"{about} ({config.recipe}: {config.data.input_size} of {config.data.image_size})")
+    return made
 
 
 def flatten(config: RunConfig) -> dict[str, Any]:
@@ -120,7 +163,7 @@ def validate(config: RunConfig) -> RunConfig:
             data.input_size <= data.image_size,
             f"data.input_size={data.input_size} is larger than data.image_size={data.image_size}: it must be "
             f"at most {data.image_size}, such as data.input_size="
-            f"{model.architecture.default_input_size(data.image_size)}",
+            f"{model.architecture.scaled_input_size(data.image_size, DataConfig())}",
         ),
         (
             slides_window(model.name) or min(data.test_scales, default=data.input_size) >= data.input_size,

@@ -10,8 +10,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alexnet import recipes
-from alexnet.config import ConfigError, RunConfig, flatten, from_dict, override, resolve, to_dict
-from alexnet.data.config import default_input_size
+from alexnet.config import (
+    ConfigError,
+    RunConfig,
+    at_size_of_store,
+    flatten,
+    from_dict,
+    override,
+    resolve,
+    sizes_of_store,
+    to_dict,
+)
+from alexnet.data.config import DataConfig, scaled_input_size
 from alexnet.errors import CommandError
 from alexnet.models.config import ALEXNET_VARIANTS, OVERFEAT_VARIANTS, VGG_VARIANTS
 
@@ -187,12 +197,96 @@ def test_unknown_recipe_names_the_nearest() -> None:
 
 @pytest.mark.parametrize(("side", "crop"), [(256, 224), (128, 112), (72, 64), (64, 64), (48, 48)])
 def test_the_usual_crop_is_one_that_trains(side: int, crop: int) -> None:
-    assert default_input_size(side) == crop
+    assert scaled_input_size(side, DataConfig()) == crop
+
+
+@pytest.mark.parametrize(
+    ("recipe", "side", "crop"),
+    [
+        ("alexnet-2012", 256, 224),
+        ("alexnet-2012", 128, 112),
+        ("alexnet-2012", 512, 448),
+        ("alexnet-2012", 72, 64),
+        ("alexnet-2012", 48, 48),
+        ("caffenet", 256, 227),
+        ("caffenet", 128, 112),
+        ("alexnet-small", 64, 56),
+        ("alexnet-small", 128, 112),
+        ("alexnet-small", 60, 56),
+        ("alexnet-small", 32, 32),
+        ("overfeat-accurate", 256, 221),
+        ("overfeat-fast-detection", 384, 327),
+        ("lenet-5", 32, 32),
+        ("lenet-5", 28, 28),
+        ("lenet-5", 30, 28),
+        ("lenet-modern", 32, 28),
+        ("lenet-modern", 28, 24),
+        ("lenet-1989", 20, 20),
+        ("sift-fv", 128, 128),
+        ("sift-fv", 224, 224),
+    ],
+)
+def test_the_sizes_follow_from_the_store(recipe: str, side: int, crop: int) -> None:
+    lines: list[str] = []
+    config = at_size_of_store(recipes.get(recipe), [], side, lines.append)
+    assert (config.data.image_size, config.data.input_size) == (side, crop)
+    own = recipes.get(recipe).data
+    assert lines == (
+        []
+        if side == own.image_size
+        else [
+            f"data.image_size={side} data.input_size={crop}, since the store's images have {side} pixels "
+            f"({recipe}: {own.input_size} of {own.image_size})"
+        ]
+    )
+    rest = {"data.image_size", "data.input_size"}
+    before, after = flatten(recipes.get(recipe)), flatten(config)
+    assert {key for key in before if before[key] != after[key]} <= rest
+
+
+@pytest.mark.parametrize(
+    ("settings", "taken"),
+    [
+        (["image_size=128"], ["data.input_size=112"]),
+        (["data.image_size=128", "input_size=96"], []),
+        (["input_size=96"], ["data.image_size=128"]),
+        (["image_size=256"], []),
+        (["image_size=100", "input_size=96"], []),
+        (["model.name=overfeat", "variant=fast"], ["data.image_size=128", "data.input_size=103"]),
+    ],
+)
+def test_a_size_that_was_typed_is_not_taken_from_the_store(settings: list[str], taken: list[str]) -> None:
+    assert sizes_of_store(recipes.get("alexnet-2012"), settings, 128) == taken
+
+
+@given(st.sampled_from(recipes.names()), st.integers(16, 600))
+def test_at_every_size_the_crop_fits_into_the_square(name: str, side: int) -> None:
+    taken = dict(each.split("=") for each in sizes_of_store(recipes.get(name), [], side))
+    own = recipes.get(name).data
+    assert int(taken.get("data.image_size", own.image_size)) == side
+    assert 0 < int(taken.get("data.input_size", own.input_size)) <= side
+
+
+@pytest.mark.parametrize(
+    ("recipe", "key", "then"),
+    [
+        ("overfeat-fast", "data.test_scales=", ["data.test_scales=[]"]),
+        ("vgg-a", "data.scales=[72,72]", ["data.scales=[72,72]"]),
+    ],
+)
+def test_a_recipe_that_does_not_fit_the_stores_size_is_refused_with_what_to_type(
+    recipe: str, key: str, then: list[str]
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        at_size_of_store(recipes.get(recipe), [], 72, print)
+    assert str(caught.value).startswith("data.image_size=72 data.input_size=")
+    assert f"type {key}" in str(caught.value)
+    assert at_size_of_store(recipes.get(recipe), then, 72, print).data.image_size == 72
 
 
 @pytest.mark.parametrize(("side", "crop"), [(256, 231), (128, 103), (80, 71), (72, 72), (64, 64)])
 def test_the_usual_crop_of_overfeat_is_one_it_reads_all_of(side: int, crop: int) -> None:
-    assert OVERFEAT_VARIANTS["fast"].default_input_size(side) == crop
+    assert OVERFEAT_VARIANTS["fast"].scaled_input_size(side, DataConfig(input_size=231)) == crop
 
 
 def test_scales_that_enlarge_more_than_twice_are_refused() -> None:

@@ -67,6 +67,7 @@ def command(
     """
     from tempfile import TemporaryDirectory
 
+    from alexnet.experiments.arms import settings_of_store
     from alexnet.experiments.claims import CLAIMS, find
     from alexnet.experiments.experiment_dir import ExperimentDir
 
@@ -81,6 +82,9 @@ def command(
     if store is None:
         raise CommandError("type the store to test claims on: --store STORE (`alexnet prepare` makes one)")
     experiment = ExperimentDir.open(run, store, other_store, changes, choose_device(device))
+    if taken := settings_of_store(experiment.store, changes):
+        line = f"{' '.join(taken)}, since these are the size and channels of the store's images"
+        (write_notes if as_json or print_commands else write_lines)(line)
     with TemporaryDirectory() as scratch:
         if dry or print_commands:
             experiment = experiment.trying_out(Path(scratch))

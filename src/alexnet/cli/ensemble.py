@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from alexnet.cli.options import recipe_and_ensemble_names, setting_keys
-from alexnet.cli.output import write_lines
+from alexnet.cli.output import write_lines, write_notes
 from alexnet.cli.progress import progress_bar
 from alexnet.errors import CommandError
 from alexnet.hardware import choose_device
@@ -71,7 +71,13 @@ def command(
     from alexnet.experiments import ensembles
     from alexnet.experiments.runner import Runner
 
-    members = ensembles.placed(ensembles.ensemble_specs(name, nets), store, pretrain_store, settings or [])
+    members = ensembles.placed(
+        ensembles.ensemble_specs(name, nets),
+        store,
+        pretrain_store,
+        settings or [],
+        write_notes if print_commands else _log,
+    )
     if only is not None and only not in {member.name for member in members}:
         raise CommandError(f"no member {only!r}; choose from: {', '.join(member.name for member in members)}")
     chosen = _device(members, device)

@@ -39,6 +39,7 @@ def command(
     directory is made. Source: Smith 2017, "Cyclical Learning Rates for Training Neural Networks", section
     3.3.
     """
+    from alexnet import recipes
     from alexnet.data.store import Store
     from alexnet.hardware import choose_device, describe_device
     from alexnet.io import refuse_unwritable
@@ -50,7 +51,9 @@ def command(
     from alexnet.training.transfer import InitFrom
 
     refuse_unwritable(out)
-    config, opened, chosen = network_config(recipe, settings or []), Store.open(store), choose_device(device)
+    recipes.function(recipe)  # its name is wrong more often than the store's
+    opened, chosen = Store.open(store), choose_device(device)
+    config = network_config(recipe, opened, settings or [], write_lines)
     source = None if init_from is None else InitFrom(find_weights(init_from))
     write_lines(
         f"{recipe} on {describe_device(chosen)}: {updates} updates of {config.training.batch_size} images"

@@ -31,6 +31,7 @@ def command(
 
     They are what a run with this recipe, store and settings receives in its first epochs.
     """
+    from alexnet import recipes
     from alexnet.data.store import Store
     from alexnet.io import refuse_unwritable
     from alexnet.report.plots.output import save
@@ -39,7 +40,9 @@ def command(
     from alexnet.training.run import network_config
 
     refuse_unwritable(out)
-    config, opened = network_config(recipe, settings or []), Store.open(store)
+    recipes.function(recipe)  # its name is wrong more often than the store's
+    opened = Store.open(store)
+    config = network_config(recipe, opened, settings or [], write_lines)
     found = preview(config, opened, photos, epochs)
     figure = draw_preview(
         [each.name for each in found],

@@ -15,7 +15,7 @@ from alexnet.cli.output import write_lines
 from alexnet.cli.report import PAGE
 from alexnet.errors import CommandError
 
-IMAGE_SIZE, INPUT_SIZE, EPOCHS, MODELS = 72, 64, 10, 2
+IMAGE_SIZE, EPOCHS, MODELS = 72, 10, 2
 WIDTHS = "[32,96,192,128,128,1024,1024]"
 """Half the maps and a quarter of the units: enough for synthetic photos, in a quarter of the time."""
 PHOTOS, LAST_FILE = "photos", "ILSVRC2012_devkit_t12.tar.gz"
@@ -57,8 +57,7 @@ def command(
 def steps(out: Path) -> list[tuple[str, list[str]]]:
     """Title and command line of each step, in order; each command also works by itself."""
     photos, store, models = (str(out / name) for name in (PHOTOS, "store", "models"))
-    small = f"data.image_size={IMAGE_SIZE} data.input_size={INPUT_SIZE} schedule.epochs={EPOCHS}".split()
-    small.append(f"model.architecture.widths={WIDTHS}")
+    small = [f"schedule.epochs={EPOCHS}", f"model.architecture.widths={WIDTHS}"]
     ensemble = [
         "ensemble",
         "alexnet-modern",

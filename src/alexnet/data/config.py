@@ -94,9 +94,17 @@ class DataConfig:
         return (self.scales[0] + self.scales[1]) // 2 if any(self.scales) else self.image_size
 
 
-def default_input_size(side: int) -> int:
-    """The crop for stored squares of `side` pixels, in the proportion of 224 to 256."""
-    return min(side, max(64, 8 * round(side * 7 / 64)))
+def scaled_input_size(side: int, data: DataConfig) -> int:
+    """The crop of stored squares of `side` pixels, in the proportion of `input_size` to `image_size`.
+
+    It is rounded to a multiple of 8, and at least 64 pixels, or `input_size` if that is less, so that a model
+    of several poolings can read it; where the square is smaller, it is the whole square. So 224 of 256 are
+    112 of 128, 64 of 72 and 48 of 48. A configuration that uses the whole square does so at all sizes, and
+    at its own size it keeps its own crop.
+    """
+    if side == data.image_size or data.input_size == data.image_size:
+        return min(side, data.input_size) if side == data.image_size else side
+    return min(side, max(min(64, data.input_size), 8 * round(side * data.input_size / data.image_size / 8)))
 
 
 def data_checks(data: DataConfig) -> list[tuple[bool, str]]:

@@ -14,7 +14,7 @@ from torch import Tensor
 from alexnet.config import ConfigError, from_dict, to_dict
 from alexnet.data.boxes import Corners, crop_windows
 from alexnet.data.buffers import BufferPool
-from alexnet.data.config import DataConfig, data_checks, default_input_size
+from alexnet.data.config import DataConfig, data_checks, scaled_input_size
 from alexnet.data.crops import Positions, center, cut
 from alexnet.data.decode import Pixels, in_channels
 from alexnet.data.photos import Photo, pixels_of
@@ -86,7 +86,7 @@ class Preprocessing:
 
     @classmethod
     def from_store(
-        cls, data: DataConfig, store: Store, crop_for: Callable[[int], int] = default_input_size
+        cls, data: DataConfig, store: Store, crop_for: Callable[[int, DataConfig], int] = scaled_input_size
     ) -> Preprocessing:
         """The preprocessing configured by `data`, with the statistics of the store's training images.
 
@@ -94,8 +94,7 @@ class Preprocessing:
         proposes for a side.
         """
         manifest = store.manifest
-        # A configuration that uses the whole square should still do so.
-        crop = store.side if data.input_size == data.image_size else crop_for(store.side)
+        crop = crop_for(store.side, data)
         size = f"data.image_size={store.side} data.input_size={crop}" if data.image_size != store.side else ""
         if data.channels != manifest.channels:
             raise CommandError(_other_channels(data, size))

@@ -19,7 +19,7 @@ import torch
 
 from alexnet import recipes
 from alexnet.config import RunConfig, override, resolve
-from alexnet.data.config import DataConfig, default_input_size
+from alexnet.data.config import DataConfig, scaled_input_size
 from alexnet.data.store import Store
 from alexnet.errors import CommandError
 from alexnet.experiments.claim_results import ArmResult, ValidationResult
@@ -250,24 +250,24 @@ def _common_updates(made: RunConfig, base: RunConfig, arm: Arm) -> float:
     return made.training.batch_size / base.training.batch_size if arm.recipe else 1.0
 
 
-def fitting(store: Store, settings: Sequence[str]) -> list[str]:
-    """The settings, with the store's size and channels unless they are set.
+def settings_of_store(store: Store, settings: Sequence[str]) -> list[str]:
+    """The store's size and channels as settings, unless `settings` contain them.
 
     CommandError if its photos are too small.
     """
-    resolved = resolve(recipes.get(RECIPE), settings)
-    named, settings = {key for key, _ in resolved}, [f"{key}={text}" for key, text in resolved]
+    named = {key for key, _ in resolve(recipes.get(RECIPE), settings)}
     gray = [] if store.channels == 3 or "data.channels" in named else [f"data.channels={store.channels}"]
     if "data.image_size" in named or store.side == SIDE:
-        return [*gray, *settings]
+        return gray
     if store.side < MIN_SIDE:
         raise CommandError(
             f"{store.path} has photos of {store.side} pixels, the claims need {MIN_SIDE} or more: "
             f"prepare a store with --side {SIDE}"
         )
-    default = default_input_size(store.side) if store.side >= CROP else 4 * (7 * store.side // 32)
+    scaled = scaled_input_size(store.side, DataConfig())
+    default = scaled if store.side >= CROP else 4 * (7 * store.side // 32)
     crop = [] if "data.input_size" in named else [f"data.input_size={default}"]
-    return [f"data.image_size={store.side}", *crop, *gray, *settings]
+    return [f"data.image_size={store.side}", *crop, *gray]
 
 
 def fields(**changes: Any) -> Change:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from alexnet import recipes
+from alexnet.config import at_size_of_store, sizes_of_store
 from alexnet.errors import CommandError
 from alexnet.experiments.spec import RunSpec
 from alexnet.runs.run_dir import EnsembleMember
@@ -69,16 +70,24 @@ def is_pretraining(member: RunSpec, members: Sequence[RunSpec]) -> bool:
 
 
 def placed(
-    members: Sequence[RunSpec], store: Path, pretrain_store: Path | None, settings: Sequence[str]
+    members: Sequence[RunSpec],
+    store: Path,
+    pretrain_store: Path | None,
+    settings: Sequence[str],
+    log: Callable[[str], None],
 ) -> tuple[RunSpec, ...]:
     """The members with their stores, and with the settings for each of them.
 
-    `key=value` is set for all, `RECIPE:key=value` for members of that recipe. CommandError for a recipe that
-    no member is of, and where a store is missing or not needed.
+    `key=value` is set for all, `RECIPE:key=value` for members of that recipe. Image sizes that the settings
+    lack follow from the stores, which is logged. CommandError for a recipe that no member is of, and where a
+    store is missing or not needed.
     """
+    from alexnet.data.store import Store  # loads pyarrow, which lists of runs do not need
+
     if pretrain_store is not None and not any(is_pretraining(each, members) for each in members):
         raise CommandError("--pretrain-store is for pre-trained models: there are none here")
     made: list[RunSpec] = []
+    logged: list[str] = []
     for member in members:
         own = store
         if is_pretraining(member, members):
@@ -87,7 +96,12 @@ def placed(
                     f"{member.name} is pre-trained on other classes: type their store, --pretrain-store"
                 )
             own = pretrain_store
-        made.append(replace(member, store=own, overrides=_settings_of(member, settings, members)))
+        chosen, config = _settings_of(member, settings, members), recipes.get(member.recipe)
+        side = Store.open(own).side
+        at_size_of_store(config, chosen, side, logged.append)
+        made.append(replace(member, store=own, overrides=(*sizes_of_store(config, chosen, side), *chosen)))
+    for line in dict.fromkeys(logged):
+        log(line)
     return tuple(made)
 
 

@@ -15,16 +15,16 @@ import numpy.typing as npt
 import torch
 from PIL import Image
 
-from alexnet import old_names
+from alexnet import old_names, recipes
 from alexnet.checksum import write_json_with_checksum
-from alexnet.config import RunConfig
+from alexnet.config import RunConfig, resolve
 from alexnet.data.image_reader import read_square
 from alexnet.data.manifest import PrepareSettings
 from alexnet.data.prepare import prepare
 from alexnet.data.sources.base import Example, Labels, Source
 from alexnet.data.store import Split, Store
 from alexnet.errors import CommandError
-from alexnet.experiments.arms import Arm, ArmRun, common, fitting, run_config
+from alexnet.experiments.arms import RECIPE, Arm, ArmRun, common, run_config, settings_of_store
 from alexnet.experiments.claim_results import CLAIM_FILE, ClaimResult, read_claim
 from alexnet.experiments.claims import COMMON, Claim, Comparison
 from alexnet.experiments.measures import ErrorOf
@@ -142,7 +142,9 @@ class ExperimentDir:
         opened, others = Store.open(store), None if other is None else Store.open(other)
         for name in SPLITS:
             opened.split(name)
-        made = cls(path, opened, others, tuple(fitting(opened, settings)), device, path / STORES)
+        resolved = (f"{key}={text}" for key, text in resolve(recipes.get(RECIPE), settings))
+        whole = (*settings_of_store(opened, settings), *resolved)
+        made = cls(path, opened, others, whole, device, path / STORES)
         made._refuse_other()
         return made
 

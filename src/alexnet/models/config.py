@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, ClassVar, Literal, TypeVar, cast, get_args
 
-from alexnet.data.config import default_input_size
+from alexnet.data.config import DataConfig, scaled_input_size
 from alexnet.serialization import ConfigError
 
 Family = TypeVar("Family")
@@ -36,9 +36,9 @@ class _Architecture:
     published_classes: ClassVar[int] = 1000
     """Number of classes in the paper."""
 
-    def default_input_size(self, side: int) -> int:
-        """The crop for stored squares of `side` pixels."""
-        return default_input_size(side)
+    def scaled_input_size(self, side: int, data: DataConfig) -> int:
+        """The crop of stored squares of `side` pixels, for a model whose own sizes are those of `data`."""
+        return scaled_input_size(side, data)
 
 
 @dataclass(frozen=True)
@@ -334,6 +334,14 @@ class LeNetArchitecture(_Architecture):
                 f"each entry of reads must hold maps between 0 and {first - 1}, and at least one"
             )
 
+    def scaled_input_size(self, side: int, data: DataConfig) -> int:
+        """The crop of stored squares of `side` pixels, in the proportion of `data`: a multiple of 4, as all
+        LeNets need; of at least 16 pixels, if the square has them.
+        """
+        whole = 4 * (side // 4)
+        scaled = 4 * round(side * data.input_size / data.image_size / 4)
+        return data.input_size if side == data.image_size else min(whole, max(16, scaled))
+
 
 LENET_VARIANTS: Mapping[str, LeNetArchitecture] = {
     # LeCun et al. 1989, section 3: H1, H2, H3.
@@ -444,11 +452,13 @@ class OverFeatArchitecture(_Architecture):
         if self.window < 0 or min(self.pools) < 0:
             raise ConfigError(f"window={self.window} and pools={list(self.pools)} must be at least 0")
 
-    def default_input_size(self, side: int) -> int:
-        """The crop for stored squares of `side` pixels: 7 and whole steps of 32 more (231 of 256).
+    def scaled_input_size(self, side: int, data: DataConfig) -> int:
+        """The crop of stored squares of `side` pixels: 7 and whole steps of 32 more (231 of 256).
 
-        Up to 3 pixels beyond these are ignored.
+        Up to 3 pixels beyond these are ignored. At the size of `data` it is the crop of `data`.
         """
+        if side == data.image_size:
+            return data.input_size
         read = 32 * ((side - 7) // 32) + 7
         return side if side < max(71, read + 4) else read
 

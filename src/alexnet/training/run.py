@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from alexnet import distributed, recipes
-from alexnet.config import RunConfig, changes, override
+from alexnet.config import RunConfig, at_size_of_store, changes, override
 from alexnet.data.classes import NO_LABEL
 from alexnet.data.preprocessing import Preprocessing
 from alexnet.data.store import Store, training_images
@@ -67,12 +67,15 @@ def evaluation(config: RunConfig, store: Store) -> Callable[[nn.Module], Mapping
     return evaluate
 
 
-def network_config(recipe: str, settings: Sequence[str]) -> RunConfig:
-    """The configuration of a recipe with `settings` applied; CommandError if it is not that of a network."""
-    config = override(recipes.get(recipe), settings)
+def network_config(recipe: str, store: Store, settings: Sequence[str], log: Log) -> RunConfig:
+    """The configuration of a recipe with `settings` for a run on `store`, whose image size it takes.
+
+    Errors as `train`, and CommandError if the recipe is not that of a network.
+    """
+    config = recipes.get(recipe)
     if config.classic is not None:
         raise CommandError(f"{recipe} is not a network: type one, such as alexnet-modern")
-    return config
+    return at_size_of_store(config, settings, store.side, log)
 
 
 def train(
@@ -92,12 +95,14 @@ def train(
     """Trains one run to its end and returns its result; everything else is in the run directory `run`.
 
     `recipe` is a recipe's name (`alexnet.list_models()`) or a configuration; `settings` such as
-    `"schedule.epochs=30"` change single fields of it. `run` must not exist, or be empty; with `resume`, an
-    existing run is continued with its own configuration and `settings`. On a CPU the result is bit for bit
-    that of a run that was never stopped. With `weights_only` a finished run keeps its weights alone and
-    cannot be trained on: it is a half to a third as large. `init_from` is a run directory or model file from
-    whose weights the run is initialized: all, or those of `init_layers`. `log` receives one line at a time,
-    `progress(total, done)` makes the progress bar. Under `torchrun` the processes share each batch.
+    `"schedule.epochs=30"` change single fields of it. A recipe takes `data.image_size` from the store, and
+    `data.input_size` in proportion, unless `settings` contain them; a configuration stays as it is. `run`
+    must not exist, or be empty; with `resume`, an existing run is continued with its own configuration and
+    `settings`. On a CPU the result is bit for bit that of a run that was never stopped. With `weights_only` a
+    finished run keeps its weights alone and cannot be trained on: it is a half to a third as large.
+    `init_from` is a run directory or model file from whose weights the run is initialized: all, or those of
+    `init_layers`. `log` receives one line at a time, `progress(total, done)` makes the progress bar. Under
+    `torchrun` the processes share each batch.
 
     `Stopped` after saving, at a signal or after `minutes`. CommandError, before anything is written, if
     recipe, store, weights and device do not fit together; WorkError at a loss that is not finite, or if
@@ -108,15 +113,17 @@ def train(
         raise CommandError("--init-layers needs --init-from RUN, the model whose layers are copied")
     # All processes read the configuration before the first of them writes, which happens after all have
     # joined.
-    request = _Request(recipe, place, settings, resume)
+    if isinstance(recipe, str):
+        recipes.function(recipe)
+    opened = store if isinstance(store, Store) else Store.open(Path(store))
+    request = _Request(recipe, opened, place, settings, resume)
     towers = request.configuration()[0].model.tower_devices
     chosen = choose_device(device, towers)
     with distributed.running(chosen):
-        opened = store if isinstance(store, Store) else Store.open(Path(store))
         opened.split(VALIDATION[0])
         source = None if init_from is None else InitFrom(find_weights(Path(init_from)), tuple(init_layers))
         log = log if distributed.is_main() else _silence
-        config = distributed.broadcast_result(lambda: _begin(request, opened, chosen, source, log))
+        config = distributed.broadcast_result(lambda: _begin(request, chosen, source, log))
         options = TrainOptions(
             chosen,
             resume=resume,
@@ -259,28 +266,31 @@ class _Request:
     """The run that is to be trained or resumed."""
 
     recipe: str | RunConfig
+    store: Store
     run: RunDir
     settings: Sequence[str]
     resume: bool
 
-    def configuration(self) -> tuple[RunConfig, list[str] | None]:
-        """The run's configuration, and the changes to a run that is resumed; None for a new one."""
+    def configuration(self, log: Log = lambda line: None) -> tuple[RunConfig, list[str] | None]:
+        """The run's configuration, and the changes to a run that is resumed; None for a new one.
+
+        A new run of a recipe has the store's image size, which is logged, unless the settings have another.
+        """
         if self.resume and self.run.config_file.is_file():
             name = self.recipe if isinstance(self.recipe, str) else self.recipe.recipe
             return resumed_config(self.run, name, self.settings)
-        chosen = recipes.get(self.recipe) if isinstance(self.recipe, str) else self.recipe
-        return override(chosen, self.settings), None
+        if not isinstance(self.recipe, str):
+            return override(self.recipe, self.settings), None
+        return at_size_of_store(recipes.get(self.recipe), self.settings, self.store.side, log), None
 
 
-def _begin(
-    request: _Request, store: Store, device: torch.device, init_from: InitFrom | None, log: Log
-) -> RunConfig:
+def _begin(request: _Request, device: torch.device, init_from: InitFrom | None, log: Log) -> RunConfig:
     """Makes the run directory, or opens the existing one, and logs what will be trained."""
-    (config, changes), run = request.configuration(), request.run
+    (config, changes), run, store = request.configuration(log), request.run, request.store
     if changes is None:
         if init_from is not None and _first_layer_is_copied(init_from):
             source = bundle.load(init_from.path, "cpu", needs_weights=True)
-            own = Preprocessing.from_store(config.data, store, config.model.architecture.default_input_size)
+            own = Preprocessing.from_store(config.data, store, config.model.architecture.scaled_input_size)
             config = normalized_as_source(config, own, source)
         create_run(config, store, run, device, init_from, log)
         return config

@@ -94,7 +94,7 @@ def check_network(config: RunConfig, store: Store) -> nn.Module:
     """
     if len(store.classes) < 2:
         raise CommandError(f"{store.path} has one class: training needs two or more")
-    Preprocessing.from_store(config.data, store, config.model.architecture.default_input_size)
+    Preprocessing.from_store(config.data, store, config.model.architecture.scaled_input_size)
     with shapes_only():
         model = build(config.model, len(store.classes), config.data.input_size, config.data.channels)
     task_of(config, len(store.classes)).check(model, store)

@@ -19,7 +19,14 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 
 def words(verb: str, store: Store, out: Path) -> list[str]:
-    return [verb, tiny.RECIPE, "--store", str(store.path), "--out", str(out), *tiny.SETTINGS]
+    settings = [each for each in tiny.SETTINGS if "_size=72" not in each and "input_size" not in each]
+    return [verb, tiny.RECIPE, "--store", str(store.path), "--out", str(out), *settings]
+
+
+TAKEN = (
+    "data.image_size=72 data.input_size=64, since the store's images have 72 pixels "
+    f"({tiny.RECIPE}: 224 of 256)\n"
+)
 
 
 def test_preview_writes_a_figure_and_nothing_else(
@@ -27,7 +34,7 @@ def test_preview_writes_a_figure_and_nothing_else(
 ) -> None:
     out = tmp_path / "preview.png"
     assert main([*words("preview", store, out), "--photos", "2", "--epochs", "3"]) == 0
-    assert capsys.readouterr().out == f"{out}: 2 photos in 3 epochs\n"
+    assert capsys.readouterr().out == f"{TAKEN}{out}: 2 photos in 3 epochs\n"
     with Image.open(out) as figure:
         assert figure.width > figure.height
     assert list(tmp_path.iterdir()) == [out]
@@ -52,7 +59,8 @@ def test_pipelines_and_other_stores_are_refused_in_one_line(
     out = tmp_path / "figure.png"
     assert main([verb, "sift-fv", "--store", str(store.path), "--out", str(out)]) == 2
     assert "sift-fv is not a network: type one, such as alexnet-modern" in capsys.readouterr().err
-    assert main([verb, "alexnet-modern", "--store", str(store.path), "--out", str(out)]) == 2
+    wrong = ["alexnet-modern", "image_size=256", "input_size=224"]
+    assert main([verb, *wrong, "--store", str(store.path), "--out", str(out)]) == 2
     error = capsys.readouterr().err
     assert "type data.image_size=72 data.input_size=64" in error
     assert error.count("\n") == 1
