@@ -18,7 +18,7 @@ from alexnet.classic.config import SHARED_KEYS, ClassicConfig, classic_checks, c
 from alexnet.data.config import DataConfig, data_checks
 from alexnet.models.config import VARIANTS, ModelConfig, family_of
 from alexnet.optim.config import OptimizerConfig, ScheduleConfig, optimizer_checks, schedule_checks
-from alexnet.serialization import ConfigError, UnknownKeyError, from_dict, to_dict
+from alexnet.serialization import ConfigError, UnknownKeyError, from_dict, range_checks, to_dict
 from alexnet.tasks.config import slides_window, task_checks
 from alexnet.training.config import Event, TrainingConfig, training_checks
 
@@ -79,6 +79,17 @@ def _changed(config: RunConfig, settings: Iterable[str]) -> RunConfig:
         if new := old_names.new_key(error.key):
             raise ConfigError(f"unknown key {error.key!r}; type {new}") from error
         raise
+
+
+def check_settings(config: RunConfig, settings: Iterable[str]) -> list[str]:
+    """The keys of the settings, in full, in their order.
+
+    ConfigError for unknown keys and wrong types, not for values out of range or that do not fit together.
+    """
+    given = list(settings)
+    _changed(config, given)
+    values = to_dict(_changed(config, [each for each in given if each.startswith("model.name=")]))
+    return [_full_key(*split_setting(each), values) for each in given]
 
 
 def resolve(config: RunConfig, settings: Iterable[str]) -> list[tuple[str, str]]:
@@ -170,7 +181,7 @@ def validate(config: RunConfig) -> RunConfig:
             f"data.test_scales must be data.input_size={data.input_size} or more",
         ),
         *data_checks(data),
-        (0 <= model.dropout < 1, f"model.dropout={model.dropout} must be in [0, 1)"),
+        *range_checks(model, "model."),
         *optimizer_checks(config.optimizer),
         *schedule_checks(config.schedule),
         *training_checks(training),
@@ -192,7 +203,7 @@ def validate(config: RunConfig) -> RunConfig:
             "type training.class_weights=none, or data.sampling=balanced",
         ),
         *task_checks(training.loss, model.name, data.scales),
-        (all(0 <= event.at <= 1 for event in config.events), "`at` of each event must be in [0, 1]"),
+        *(check for event in config.events for check in range_checks(event, "events: ")),
         *(classic_checks(config.classic) if config.classic else ()),
     ]
     for holds, message in checks:

@@ -7,10 +7,11 @@ Text is accepted for numbers and lists, so that `key=value` on a command line is
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import types
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, TypeVar
 
 from alexnet.errors import CommandError
@@ -21,6 +22,55 @@ _Kind = TypeVar("_Kind")
 
 class ConfigError(CommandError):
     """A key that does not exist, or a value of the wrong type or outside its range."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Range:
+    """The values that a number of a configuration may have: `lr: Annotated[float, Range(above=0)]`.
+
+    For a list of numbers it is the range of each.
+    """
+
+    at_least: float | None = None
+    above: float | None = None
+    at_most: float | None = None
+    below: float | None = None
+
+    def __contains__(self, value: float) -> bool:
+        return (
+            (self.at_least is None or value >= self.at_least)
+            and (self.above is None or value > self.above)
+            and (self.at_most is None or value <= self.at_most)
+            and (self.below is None or value < self.below)
+        )
+
+    def __str__(self) -> str:
+        """`at least 1`, `above 0` or `in [0, 1)`."""
+        high = self.at_most if self.below is None else self.below
+        if high is None:
+            return f"at least {self.at_least:g}" if self.above is None else f"above {self.above:g}"
+        low = f"[{self.at_least:g}" if self.above is None else f"({self.above:g}"
+        return f"in {low}, {high:g}{']' if self.below is None else ')'}"
+
+
+@functools.cache
+def ranges_of(kind: type) -> Mapping[str, Range]:
+    """The ranges of the fields of a configuration's dataclass that have one."""
+    hints = typing.get_type_hints(kind, include_extras=True)
+    found = ((name, part) for name, hint in hints.items() for part in getattr(hint, "__metadata__", ()))
+    return {name: part for name, part in found if isinstance(part, Range)}
+
+
+def range_checks(section: object, where: str) -> Iterator[tuple[bool, str]]:
+    """For each field with a range, whether its value is in it, and the message if it is not.
+
+    `where` precedes the names of the fields, as in `from_dict`.
+    """
+    for name, allowed in ranges_of(type(section)).items():
+        value = getattr(section, name)
+        numbers = value if isinstance(value, tuple) else (value,)
+        shown = list(numbers) if isinstance(value, tuple) else value
+        yield all(each in allowed for each in numbers), f"{where}{name}={shown} must be {allowed}"
 
 
 class UnknownKeyError(ConfigError):

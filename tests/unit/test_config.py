@@ -145,9 +145,9 @@ def test_any_ending_that_one_key_has_will_do() -> None:
         ("lenet-1989", ["class_weights=balanced"], "or data.sampling=balanced"),
         ("overfeat-fast-localization", ["class_weights=balanced"], "type training.class_weights=none"),
         ("alexnet-2012", ["sampling=balanced"], "data.sampling=balanced needs data.order=each-epoch"),
-        ("alexnet-2012", ["minutes=-1"], "schedule.minutes must be at least 0"),
+        ("alexnet-2012", ["minutes=-1"], "schedule.minutes=-1.0 must be at least 0"),
         ("alexnet-modern", ["minutes=1", "epochs=0", "fit_last_layer=yes"], "schedule.minutes needs"),
-        ("alexnet-modern", ["patience=-1"], "training.patience must be at least 0"),
+        ("alexnet-modern", ["patience=-1"], "training.patience=-1 must be at least 0"),
     ],
 )
 def test_settings_of_time_and_balance_that_cannot_be(recipe: str, settings: list[str], message: str) -> None:

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, fields
-from typing import Literal
+from typing import Annotated, Literal
+
+from alexnet.serialization import Range, range_checks
 
 SHARED_KEYS = (
     "data.image_size",
@@ -35,17 +37,17 @@ class Channel:
 
     descriptor: Literal["sift", "root-sift", "color", "hog", "lbp"] = "root-sift"
     """What describes a patch: SIFT, its square roots, color statistics, HOG, local binary patterns."""
-    step: int = 4
-    """Pixels between the centers of neighboring patches, at least 1."""
+    step: Annotated[int, Range(at_least=1)] = 4
+    """Pixels between the centers of neighboring patches."""
     patches: tuple[int, ...] = (16, 24, 32, 40)
     """Sides of the square patches in pixels; multiples of 4. Those that do not fit into an image are left
     out."""
-    pca: int = 64
+    pca: Annotated[int, Range(at_least=0)] = 64
     """Dimensions to which a descriptor is reduced; 0 leaves it as it is."""
     encoding: Literal["fisher", "llc", "super-vector", "l1"] = "fisher"
     """The code of an image: Fisher vector, locality-constrained linear code, super-vector, or lasso."""
-    codebook_size: int = 256
-    """Components of the mixture, or words of the dictionary, at least 1."""
+    codebook_size: Annotated[int, Range(at_least=1)] = 256
+    """Components of the mixture, or words of the dictionary."""
     pyramid: tuple[str, ...] = ("1x1", "3x1")
     """Grids of cells, rows x columns, into which an image is divided; each cell has a code of its own."""
 
@@ -56,10 +58,10 @@ class ClassicConfig:
 
     channels: tuple[Channel, ...] = (Channel(),)
     """Each channel has its own classifiers; their calibrated probabilities are averaged."""
-    sample_descriptors: int = 250_000
-    """Descriptors on which a channel's reduction and codebook are fitted, at least 1."""
-    held_out: float = 0.1
-    """Fraction of each class's training images held out for early stopping and calibration, in [0, 1)."""
+    sample_descriptors: Annotated[int, Range(at_least=1)] = 250_000
+    """Descriptors on which a channel's reduction and codebook are fitted."""
+    held_out: Annotated[float, Range(at_least=0, below=1)] = 0.1
+    """Fraction of each class's training images held out for early stopping and calibration."""
     codes: Literal["float16", "pq"] = "float16"
     """How the images' vectors are stored for the classifier: float16, or product-quantized (a byte for 8
     numbers)."""
@@ -72,7 +74,7 @@ def classic_hint(key: str, recipe: str, is_classic: bool) -> str:
     if key in {each.name for each in fields(Channel)}:
         return (
             f"{key} belongs to each channel: type classic.channels whole, as a JSON list, which "
-            f"`alexnet recipes {recipe}` prints"
+            f"`alexnet config {recipe}` prints"
         )
     return ""
 
@@ -81,8 +83,7 @@ def classic_checks(config: ClassicConfig) -> list[tuple[bool, str]]:
     """Pairs of a condition and the message if it does not hold, for `config.validate`."""
     return [
         (len(config.channels) >= 1, "classic.channels must have at least one channel"),
-        (config.sample_descriptors >= 1, "classic.sample_descriptors must be at least 1"),
-        (0 <= config.held_out < 1, "classic.held_out must be in [0, 1)"),
+        *range_checks(config, "classic."),
         *(check for channel in config.channels for check in _channel_checks(channel)),
     ]
 
@@ -90,15 +91,10 @@ def classic_checks(config: ClassicConfig) -> list[tuple[bool, str]]:
 def _channel_checks(channel: Channel) -> list[tuple[bool, str]]:
     what = f"classic.channels: {channel.descriptor} has"
     return [
-        (channel.step >= 1, f"{what} step={channel.step}, which must be at least 1"),
+        *range_checks(channel, f"{what} "),
         (
             bool(channel.patches) and all(side >= 4 and side % 4 == 0 for side in channel.patches),
             f"{what} patches={list(channel.patches)}, which must be multiples of 4",
-        ),
-        (channel.pca >= 0, f"{what} pca={channel.pca}, which must be at least 0"),
-        (
-            channel.codebook_size >= 1,
-            f"{what} codebook_size={channel.codebook_size}, which must be at least 1",
         ),
         (
             bool(channel.pyramid)

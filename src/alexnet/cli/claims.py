@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from alexnet.cli.options import ConfigOption, settings_of_file
 from alexnet.cli.output import write_document, write_lines, write_notes
 from alexnet.cli.progress import progress_bar
 from alexnet.errors import CommandError
@@ -41,6 +42,7 @@ def command(
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="The same as key=value.")
     ] = None,
+    config: ConfigOption = None,
     seeds: Annotated[
         str | None, typer.Option(metavar="0,1,2", help="Seeds to use instead of each claim's own.")
     ] = None,
@@ -67,12 +69,14 @@ def command(
     """
     from tempfile import TemporaryDirectory
 
-    from alexnet.experiments.arms import settings_of_store
+    from alexnet.experiments.arms import RECIPE, settings_of_store
     from alexnet.experiments.claims import CLAIMS, find
     from alexnet.experiments.experiment_dir import ExperimentDir
 
     given = [word for word in words or [] if "=" not in word]
     changes = [*(word for word in words or [] if "=" in word), *(settings or [])]
+    if config is not None:
+        _, changes = settings_of_file(RECIPE, changes, config)
     if not given:
         if changes or seeds is not None or dry or print_commands or only is not None:
             raise CommandError("type the claims to test, or `all`: `alexnet claims` lists them")

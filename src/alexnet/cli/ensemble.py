@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from alexnet.cli.options import recipe_and_ensemble_names, setting_keys
+from alexnet.cli.options import ConfigOption, recipe_and_ensemble_names, setting_keys, settings_of_file
 from alexnet.cli.output import write_lines, write_notes
 from alexnet.cli.progress import progress_bar
 from alexnet.errors import CommandError
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 
 def command(
+    store: Annotated[Path, typer.Option(help="The store with training and validation images.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="A folder for the run directories.")],
     name: Annotated[
         str,
         typer.Argument(
@@ -33,9 +35,7 @@ def command(
             help="1-cnn, 5-cnns, 1-cnn-star, 7-cnns-star, or a recipe.",
             autocompletion=recipe_and_ensemble_names,
         ),
-    ],
-    store: Annotated[Path, typer.Option(help="The store with training and validation images.")],
-    out: Annotated[Path, typer.Option(metavar="DIR", help="A folder for the run directories.")],
+    ] = "",
     settings: Annotated[
         list[str] | None,
         typer.Argument(
@@ -44,6 +44,7 @@ def command(
             autocompletion=setting_keys,
         ),
     ] = None,
+    config: ConfigOption = None,
     pretrain_store: Annotated[
         Path | None, typer.Option(metavar="STORE", help="A store with other, more classes, for pre-training.")
     ] = None,
@@ -71,11 +72,16 @@ def command(
     from alexnet.experiments import ensembles
     from alexnet.experiments.runner import Runner
 
+    if name in ensembles.ENSEMBLES and config is not None:  # for the members of the file's recipe
+        of_recipe, changes = settings_of_file("", [], config)
+        changes = [*(f"{of_recipe}:{each}" for each in changes), *(settings or [])]
+    else:
+        name, changes = settings_of_file(name, settings, config)
     members = ensembles.placed(
         ensembles.ensemble_specs(name, nets),
         store,
         pretrain_store,
-        settings or [],
+        changes,
         write_notes if print_commands else _log,
     )
     if only is not None and only not in {member.name for member in members}:
@@ -94,7 +100,7 @@ def command(
     )
     if print_commands:
         _check(members)
-        typed = {"--pretrain-store": pretrain_store, "--nets": nets}
+        typed = {"--config": config, "--pretrain-store": pretrain_store, "--nets": nets}
         more = [word for key, value in typed.items() if value is not None for word in (key, str(value))]
         more += [] if device == "auto" else ["--device", device]
         words = ["alexnet", "ensemble", name, "--store", str(store), "--out", str(out), *more]

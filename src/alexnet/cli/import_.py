@@ -23,9 +23,10 @@ def command(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A .pth or a .caffemodel.")],
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A new run directory.")],
     source_format: Annotated[_Format, typer.Option("--as", help="The framework that wrote FILE.")],
-    mean: Annotated[
+    mean_file: Annotated[
         Path | None,
         typer.Option(
+            "--mean",
             metavar="FILE",
             help="Caffe's mean image or color, .binaryproto or .npy; by default its mean color.",
         ),
@@ -52,12 +53,12 @@ def command(
     from alexnet.runs.provenance import license_lines, provenance
 
     refuse_taken(run)
-    if source_format == _Format.torchvision and (mean or variant):
+    if source_format == _Format.torchvision and (mean_file or variant):
         raise CommandError("--mean and --variant are for --as caffe: omit them")
     names = read_class_list(classes) if classes else []
     renames = parse_renames(rename or [])
     bundle = (
-        caffe.read_caffe(file, mean, variant, names, renames)
+        caffe.read_caffe(file, mean_file, variant, names, renames)
         if source_format == _Format.caffe
         else torchvision.read_torchvision(file, names, renames)
     )

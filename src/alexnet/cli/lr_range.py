@@ -7,17 +7,17 @@ from typing import Annotated
 
 import typer
 
-from alexnet.cli.options import recipe_names, setting_keys
+from alexnet.cli.options import ConfigOption, recipe_names, setting_keys, settings_of_file
 from alexnet.cli.output import write_lines
 from alexnet.cli.progress import progress_bar
 
 
 def command(
+    store: Annotated[Path, typer.Option(help="The store made by `alexnet prepare`.")],
     recipe: Annotated[
         str,
         typer.Argument(metavar="RECIPE", help="A network of `alexnet recipes`.", autocompletion=recipe_names),
-    ],
-    store: Annotated[Path, typer.Option(help="The store made by `alexnet prepare`.")],
+    ] = "",
     out: Annotated[Path, typer.Option(metavar="FILE.png", help="The figure to write.")] = Path(
         "lr-range.png"
     ),
@@ -27,6 +27,7 @@ def command(
             metavar="KEY=VALUE...", help="Settings to change, as for `train`.", autocompletion=setting_keys
         ),
     ] = None,
+    config: ConfigOption = None,
     init_from: Annotated[
         Path | None, typer.Option(metavar="RUN|FILE", help="Initialize from the weights of this model.")
     ] = None,
@@ -51,19 +52,20 @@ def command(
     from alexnet.training.transfer import InitFrom
 
     refuse_unwritable(out)
+    recipe, changes = settings_of_file(recipe, settings, config)
     recipes.function(recipe)  # its name is wrong more often than the store's
     opened, chosen = Store.open(store), choose_device(device)
-    config = network_config(recipe, opened, settings or [], write_lines)
+    settled = network_config(recipe, opened, changes, write_lines)
     source = None if init_from is None else InitFrom(find_weights(init_from))
     write_lines(
-        f"{recipe} on {describe_device(chosen)}: {updates} updates of {config.training.batch_size} images"
+        f"{recipe} on {describe_device(chosen)}: {updates} updates of {settled.training.batch_size} images"
     )
     with progress_bar("range test", updates, unit="updates") as advance:
-        found = range_test(config, opened, chosen, source, updates, advance)
+        found = range_test(settled, opened, chosen, source, updates, advance)
     title = f"{recipe}: learning-rate range test on {opened.path.name}"
     save(draw_lr_range(found.rates, found.losses, found.smoothed, found.suggestion, title), out)
     end = "where it diverged" if found.diverged else "where it did not diverge"
     write_lines(
         f"{out}: loss at rates from {found.rates[0]:.1g} to {found.rates[-1]:.2g}, {end}",
-        f"suggested: optimizer.lr={found.suggestion:.2g} (the recipe has {config.optimizer.lr:g})",
+        f"suggested: optimizer.lr={found.suggestion:.2g} (the recipe has {settled.optimizer.lr:g})",
     )

@@ -30,6 +30,7 @@ GROUPS = {
     "Start": {
         "quickstart": "Run everything once on synthetic photos, in about two minutes.",
         "fit": "Train, choose and test a classifier of your own photos.",
+        "help": "Explain a setting, a command or a recipe.",
     },
     "Data": {
         "fetch": "Download a public data set or published weights, verified and resumable.",
@@ -40,7 +41,8 @@ GROUPS = {
         "verify": "Check a store, run or exported file for damage.",
     },
     "Training": {
-        "recipes": "List the recipes, or print one of them as JSON.",
+        "recipes": "List the recipes with their sources and expected errors.",
+        "config": "Print a configuration as YAML, with what each key means.",
         "preview": "Draw training photos as a recipe augments them.",
         "lr-range": "Find a learning rate by a range test, with a plot.",
         "train": "Train a recipe on a store.",
@@ -169,9 +171,17 @@ def _failed(error: BaseException, words: Sequence[str] = (), debug: bool = False
 
 
 def _setting_with_dashes(error: Any, words: Sequence[str]) -> str:
-    """`epochs=3` if the unknown option of the error is `--epochs 3` and the command has such a setting."""
+    """`epochs=3` if the unknown option of the error is `--epochs 3` and the command has such a setting.
+
+    Empty if an option of the command is nearer, which the error then names.
+    """
     option = getattr(error, "option_name", None)
-    if not option or not error.ctx or all(each.name != "settings" for each in error.ctx.command.params):
+    if (
+        not option
+        or getattr(error, "possibilities", None)
+        or not error.ctx
+        or all(each.name != "settings" for each in error.ctx.command.params)
+    ):
         return ""
     from alexnet.cli.options import setting_of_option  # a right command line does not need it
 
@@ -242,19 +252,45 @@ class _PlainHelp(typer.core.TyperCommand):
         return [self.options_metavar or "", *names]
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
-        """Writes a section for the arguments and one for the options."""
-        sections: dict[str, list[tuple[str, str]]] = {"Arguments": [], "Options": []}
+        """Writes a section for the arguments and one for each group of options."""
+        titles = ("Arguments", "Options", *OPTION_GROUPS)
+        sections: dict[str, list[tuple[str, str]]] = {title: [] for title in titles}
         for param in self.get_params(ctx):
             record = param.get_help_record(ctx)
             if record is None:
                 continue
             is_argument = param.param_type_name == "argument"
             name = str(param.metavar) if is_argument else record[0]
-            title = "Arguments" if is_argument else "Options"
+            title = "Arguments" if is_argument else _group_of(str(param.name))
             sections[title].append((name, _RANGE.sub("", record[1]).rstrip()))
         for title, records in ((title, records) for title, records in sections.items() if records):
             with formatter.section(title):
                 formatter.write_dl(records)
+
+
+OPTION_GROUPS = {
+    "Training": (
+        *("init_from", "init_layers", "resume", "minutes", "weights_only", "seeds", "only", "nets"),
+        "updates",
+    ),
+    "Views and averages": ("views", "scales", "mean", "weights", "search_weights"),
+    "Source": (
+        *("class_level", "labels", "image_column", "label_column", "label_numbers", "labels_from_names"),
+        *("skip_unlabeled", "splits", "configuration"),
+    ),
+    "Computer": ("device", "batch", "workers", "approximate"),
+    "Output": (
+        *("out", "as_json", "csv", "parquet", "per_class", "confusion", "figures", "detailed", "out_dir"),
+        *("link", "terms", "print_commands"),
+    ),
+    "Help": ("help",),
+}
+"""The options of all commands by their sections in `--help`, by the names of their parameters. All others are
+in the first section, Options."""
+
+
+def _group_of(name: str) -> str:
+    return next((title for title, names in OPTION_GROUPS.items() if name in names), "Options")
 
 
 _RANGE = re.compile(r"; (?:[\d.]+<=)?x[<>]=[\d.]+|\[(?:[\d.]+<=)?x[<>]=[\d.]+(?:\]|; )")
@@ -320,7 +356,9 @@ def _print_version(requested: bool) -> None:
 def _global_options(
     version: Annotated[
         bool,
-        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit."),
+        typer.Option(
+            "--version", "-V", callback=_print_version, is_eager=True, help="Print the version and exit."
+        ),
     ] = False,
     debug: Annotated[
         bool, typer.Option("--debug", help="Show tracebacks; accepted anywhere on the line.")

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
 import typer
 
 from alexnet import old_names, recipes
-from alexnet.config import RunConfig, flatten
+from alexnet.config import flatten
 from alexnet.errors import CommandError
 from alexnet.experiments.ensembles import ENSEMBLES
 from alexnet.runs.results import ViewSet
+from alexnet.text import nearest
+
+if TYPE_CHECKING:
+    from alexnet.config_keys import ConfigKey
 
 
 def recipe_names(incomplete: str) -> list[str]:
@@ -35,11 +43,56 @@ def setting_keys(context: typer.Context, incomplete: str) -> list[str]:
 
 
 def setting_of_option(option: str, value: str) -> str:
-    """`epochs=3` for `--epochs` and `3`; empty if no setting has that name, now or in earlier versions."""
+    """`epochs=3` for `--epochs` and `3`; empty if no key has nearly that name, now or in earlier versions.
+
+    `model.name=vgg or optimizer.name=vgg ...` if it is the ending of several keys.
+    """
+    from alexnet.config_keys import all_keys, find_keys
+
     name = option.lstrip("-").replace("-", "_")
-    keys = list(flatten(RunConfig("")))
-    known = name if any(key == name or key.endswith(f".{name}") for key in keys) else old_names.new_key(name)
-    return f"{known}={value or '...'}" if known else ""
+    if not name:
+        return ""
+    if old := old_names.new_key(name):
+        return f"{old}={value or '...'}"
+    found = list(dict.fromkeys(key.name for key in find_keys(name)))
+    if any(key.startswith(f"{name}.") for key in found):
+        return ""  # a section
+    typed = found if len(found) > 1 else [name] if found else [nearest(name, _short_keys(all_keys()))]
+    return " or ".join(f"{each}={value or '...'}" for each in typed if each)
+
+
+def _short_keys(keys: Iterable[ConfigKey]) -> list[str]:
+    return list(dict.fromkeys(key.short for key in keys))
+
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        metavar="FILE.yaml",
+        help="Take settings, and the recipe, from this file (see `alexnet config`); KEY=VALUE changes them.",
+    ),
+]
+"""`--config`, of all commands that take settings; `settings_of_file` reads it."""
+
+
+def settings_of_file(name: str, settings: Sequence[str] | None, config: Path | None) -> tuple[str, list[str]]:
+    """The recipe and the settings of a command line, after those of its `--config` file.
+
+    Where the recipe is left out, its first setting is in `name`. CommandError if there is no recipe, or if
+    the file has another one.
+    """
+    typed = list(settings or [])
+    if "=" in name and config is not None:
+        name, typed = "", [name, *typed]
+    if config is None:
+        if not name:
+            raise CommandError("type a recipe, which `alexnet recipes` lists, or --config FILE.yaml")
+        return name, typed
+    from alexnet.config_file import read_config_file  # loads the YAML reader
+
+    found = read_config_file(config, name)
+    return found.recipe, [*found.settings, *typed]
 
 
 def names_to_fetch(incomplete: str) -> list[str]:

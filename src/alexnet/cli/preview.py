@@ -7,16 +7,16 @@ from typing import Annotated
 
 import typer
 
-from alexnet.cli.options import recipe_names, setting_keys
+from alexnet.cli.options import ConfigOption, recipe_names, setting_keys, settings_of_file
 from alexnet.cli.output import write_lines
 
 
 def command(
+    store: Annotated[Path, typer.Option(help="The store made by `alexnet prepare`.")],
     recipe: Annotated[
         str,
         typer.Argument(metavar="RECIPE", help="A network of `alexnet recipes`.", autocompletion=recipe_names),
-    ],
-    store: Annotated[Path, typer.Option(help="The store made by `alexnet prepare`.")],
+    ] = "",
     out: Annotated[Path, typer.Option(metavar="FILE.png", help="The figure to write.")] = Path("preview.png"),
     settings: Annotated[
         list[str] | None,
@@ -24,6 +24,7 @@ def command(
             metavar="KEY=VALUE...", help="Settings to change, as for `train`.", autocompletion=setting_keys
         ),
     ] = None,
+    config: ConfigOption = None,
     photos: Annotated[int, typer.Option(min=1, help="Number of photos, of different classes.")] = 6,
     epochs: Annotated[int, typer.Option(min=1, help="Number of augmentations of each photo.")] = 6,
 ) -> None:
@@ -40,15 +41,16 @@ def command(
     from alexnet.training.run import network_config
 
     refuse_unwritable(out)
+    recipe, changes = settings_of_file(recipe, settings, config)
     recipes.function(recipe)  # its name is wrong more often than the store's
     opened = Store.open(store)
-    config = network_config(recipe, opened, settings or [], write_lines)
-    found = preview(config, opened, photos, epochs)
+    settled = network_config(recipe, opened, changes, write_lines)
+    found = preview(settled, opened, photos, epochs)
     figure = draw_preview(
         [each.name for each in found],
         [each.stored for each in found],
         [each.augmented for each in found],
         [each.tested for each in found],
-        f"{recipe} on {opened.path.name}: {config.data.input_size} of {config.data.image_size} pixels",
+        f"{recipe} on {opened.path.name}: {settled.data.input_size} of {settled.data.image_size} pixels",
     )
     write_lines(f"{save(figure, out)}: {len(found)} photos in {epochs} epochs")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import alexnet
-from alexnet.cli.options import recipe_names, setting_keys
+from alexnet.cli.options import ConfigOption, recipe_names, setting_keys, settings_of_file
 from alexnet.cli.output import write_lines
 from alexnet.cli.progress import progress_bar
 
@@ -19,20 +19,21 @@ if TYPE_CHECKING:
 
 
 def command(
+    store: Annotated[Path, typer.Option(help="The store made by `alexnet prepare`.")],
+    run: Annotated[Path, typer.Option(help="The run directory to create.")],
     recipe: Annotated[
         str,
         typer.Argument(metavar="RECIPE", help="One of `alexnet recipes`.", autocompletion=recipe_names),
-    ],
-    store: Annotated[Path, typer.Option(help="The store made by `alexnet prepare`.")],
-    run: Annotated[Path, typer.Option(help="The run directory to create.")],
+    ] = "",
     settings: Annotated[
         list[str] | None,
         typer.Argument(
             metavar="KEY=VALUE...",
-            help="Settings to change, such as epochs=30; `alexnet recipes RECIPE` prints all.",
+            help="Settings to change, such as epochs=30; `alexnet config RECIPE` prints all.",
             autocompletion=setting_keys,
         ),
     ] = None,
+    config: ConfigOption = None,
     init_from: Annotated[
         Path | None, typer.Option(metavar="RUN|FILE", help="Initialize from the weights of this model.")
     ] = None,
@@ -65,11 +66,12 @@ def command(
     """
     from alexnet import distributed
 
+    recipe, changes = settings_of_file(recipe, settings, config)
     alexnet.train(
         recipe,
         store,
         run,
-        *(settings or []),
+        *changes,
         init_from=init_from,
         init_layers=tuple(filter(None, init_layers.split(","))),
         resume=resume,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
+
+from alexnet.serialization import Range, range_checks
 
 
 @dataclass(frozen=True)
@@ -11,20 +13,22 @@ class DataConfig:
     """How stored images become the model's input; sizes in pixels."""
 
     image_size: int = 256
-    """Side of the stored square, or shorter side of the stored image; must be that of the store."""
-    input_size: int = 224
-    """Side of the square that the model receives; at most `image_size`."""
+    """Side of the stored square, or shorter side of the stored image. Follows from the store unless it is
+    set."""
+    input_size: Annotated[int, Range(at_least=1)] = 224
+    """Side of the square that the model receives; at most `image_size`. Follows from the store unless it is
+    set, in the recipe's proportion."""
     channels: int = 3
     """3 for color, 1 for gray; must be that of the store."""
-    max_images: int = 0
+    max_images: Annotated[int, Range(at_least=0)] = 0
     """Number of training images to use, the same number of each class; 0 is all. Statistics, such as the mean
-    image, are those of all images. See `data.subset`."""
+    image, are those of all images."""
     train_splits: tuple[str, ...] = ("train",)
     """Splits whose images are trained on together. With `val` among them no images are left to validate on:
     the validation error of such a run is a training error."""
     scales: tuple[int, int] = (0, 0)
     """Range of the shorter side to which a training image is resized before it is cropped, drawn for each
-    image and epoch; (0, 0) crops the stored square as it is. Needs a store of whole images."""
+    image and epoch; [0,0] crops the stored square as it is. Needs a store of whole images."""
     test_scales: tuple[int, ...] = ()
     """Shorter sides at which a whole image is tested (`evaluate --views dense`) unless others are given;
     empty is `test_scale` alone."""
@@ -36,11 +40,11 @@ class DataConfig:
     cropping: Literal["random", "random-resized", "center"] = "random"
     """Training crops: a random position (paper, section 4.1), a random area and aspect ratio (Szegedy 2014),
     or the center."""
-    resized_area: tuple[float, float] = (0.08, 1.0)
-    """`random-resized`: range of the crop's area, as a fraction of the image in (0, 1]."""
-    resized_aspect: tuple[float, float] = (3 / 4, 4 / 3)
-    """`random-resized`: range of the crop's width divided by its height, above 0."""
-    images_per_draw: int = 1
+    resized_area: Annotated[tuple[float, float], Range(above=0, at_most=1)] = (0.08, 1.0)
+    """`random-resized`: range of the crop's area, as a fraction of the image."""
+    resized_aspect: Annotated[tuple[float, float], Range(above=0)] = (3 / 4, 4 / 3)
+    """`random-resized`: range of the crop's width divided by its height."""
+    images_per_draw: Annotated[int, Range(at_least=1)] = 1
     """Consecutive images that share one crop position and mirroring; the 2012 source drew once per 32."""
     mirror: bool = True
     """Mirror each training image with probability 1/2."""
@@ -50,11 +54,10 @@ class DataConfig:
     pca_lighting_strength: float = 0.1
     """Standard deviation of the draws that `pca_lighting` multiplies (paper, section 4.1); with `source`,
     inputs are also divided by 1 + this."""
-    color_jitter: float = 0.0
-    """Brightness, contrast and saturation are each multiplied by a draw from 1 -+ this, in [0, 1); 0 is
-    off."""
-    random_erasing: float = 0.0
-    """Probability that a random rectangle is set to the mean, in [0, 1] (Zhong 2017)."""
+    color_jitter: Annotated[float, Range(at_least=0, below=1)] = 0.0
+    """Brightness, contrast and saturation are each multiplied by a draw from 1 -+ this; 0 is off."""
+    random_erasing: Annotated[float, Range(at_least=0, at_most=1)] = 0.0
+    """Probability that a random rectangle is set to the mean (Zhong 2017)."""
     normalization: Literal["mean-image", "channel-mean", "mean-and-std", "range"] = "mean-image"
     """What is subtracted from values of 0..255; `mean-and-std` also divides by each channel's standard
     deviation. `range` uses no statistics: it maps 0..255 linearly to `data.range`."""
@@ -110,13 +113,12 @@ def scaled_input_size(side: int, data: DataConfig) -> int:
 def data_checks(data: DataConfig) -> list[tuple[bool, str]]:
     """Pairs of a condition and the message if it does not hold, for `config.validate`."""
     return [
-        (data.input_size >= 1, f"data.input_size={data.input_size} must be at least 1"),
+        *range_checks(data, "data."),
         (data.channels in (1, 3), f"data.channels={data.channels} must be 3 (color) or 1 (gray)"),
         (
             data.channels == 3 or (data.pca_lighting == "none" and data.color_jitter == 0),
             "gray images have no colors to change: type data.pca_lighting=none data.color_jitter=0",
         ),
-        (data.max_images >= 0, "data.max_images must be at least 0, which is all"),
         (
             bool(data.train_splits) and len({*data.train_splits}) == len(data.train_splits),
             f'data.train_splits={list(data.train_splits)} must be different splits, such as ["train","val"]',
@@ -144,17 +146,8 @@ def data_checks(data: DataConfig) -> list[tuple[bool, str]]:
             data.sampling == "uniform" or data.order == "each-epoch",
             "data.sampling=balanced needs data.order=each-epoch, or most images of large classes never come",
         ),
-        (data.images_per_draw >= 1, "data.images_per_draw must be at least 1"),
-        (
-            0 < data.resized_area[0] <= data.resized_area[1] <= 1,
-            "data.resized_area must be ascending and in (0, 1]",
-        ),
-        (
-            0 < data.resized_aspect[0] <= data.resized_aspect[1],
-            "data.resized_aspect must be ascending and above 0",
-        ),
-        (0 <= data.color_jitter < 1, "data.color_jitter must be in [0, 1)"),
-        (0 <= data.random_erasing <= 1, "data.random_erasing must be in [0, 1]"),
+        (data.resized_area[0] <= data.resized_area[1], "data.resized_area must be ascending"),
+        (data.resized_aspect[0] <= data.resized_aspect[1], "data.resized_aspect must be ascending"),
     ]
 
 

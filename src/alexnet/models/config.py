@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any, ClassVar, Literal, TypeVar, cast, get_args
+from typing import Annotated, Any, ClassVar, Literal, TypeVar, cast, get_args
 
 from alexnet.data.config import DataConfig, scaled_input_size
-from alexnet.serialization import ConfigError
+from alexnet.serialization import ConfigError, Range
 
 Family = TypeVar("Family")
 
@@ -53,7 +53,9 @@ class AlexNetArchitecture(_Architecture):
         ("relu", "pool"),
         *_HIDDEN,
     )
-    """What follows each layer but fc8, in order; see `BlockStep`."""
+    """What follows each layer but fc8, in order: the activation function (`relu`), response normalization
+    across maps (`lrn`) or within a map (`spatial`), `pool`, `batchnorm`, `dropout`, torchvision's adaptive
+    pooling to 6 x 6 (`to6x6`), global average pooling (`average`)."""
     widths: tuple[int, ...] = (96, 256, 384, 384, 256, 4096, 4096)
     """Maps of each convolution, then the units of fc6 and fc7."""
     towers: int = 2
@@ -498,13 +500,13 @@ class ModelConfig:
     """Which model to train; its number of classes comes from the store."""
 
     name: ModelName = "alexnet"
-    """The family: one file of `alexnet.models`, or one of OverFeat's three tasks."""
+    """The family of models; OverFeat has one for each of its three tasks."""
     variant: str = "2012"
     """A named member of the family. On the command line it sets all of `model.architecture`."""
     architecture: Architecture = cast(Architecture, None)  # noqa: RUF009
     """The family's constants; by default those of the variant."""
-    dropout: float = 0.5
-    """Probability that a unit of the last two hidden layers is dropped, in [0, 1); 0 is off."""
+    dropout: Annotated[float, Range(at_least=0, below=1)] = 0.5
+    """Probability that a unit of the last two hidden layers is dropped; 0 is off."""
     tower_devices: str = ""
     """Two devices, `cuda:0,cuda:1` or `cpu,cpu`, to train each tower of an AlexNet on its own device; empty:
     both on one device."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal
+from typing import Annotated, Literal
+
+from alexnet.serialization import Range, range_checks
 
 
 @dataclass(frozen=True)
@@ -13,12 +15,12 @@ class OptimizerConfig:
 
     name: Literal["krizhevsky-sgd", "sgd", "adamw"] = "krizhevsky-sgd"
     """The 2012 update rule (paper, section 5), torch's SGD, or AdamW."""
-    lr: float = 0.01
-    """Initial learning rate of the weights, above 0."""
-    momentum: float = 0.9
-    """Momentum of both kinds of SGD, in [0, 1)."""
-    weight_decay: float = 0.0005
-    """Weight decay of the weights, at least 0; AdamW's is decoupled."""
+    lr: Annotated[float, Range(above=0)] = 0.01
+    """Initial learning rate of the weights."""
+    momentum: Annotated[float, Range(at_least=0, below=1)] = 0.9
+    """Momentum of both kinds of SGD."""
+    weight_decay: Annotated[float, Range(at_least=0)] = 0.0005
+    """Weight decay of the weights; AdamW's is decoupled."""
     bias_lr_multiplier: float = 2.0
     """Learning rate of biases (and normalization gains) divided by that of the weights."""
     bias_weight_decay: bool = False
@@ -40,9 +42,7 @@ class OptimizerConfig:
 def optimizer_checks(optimizer: OptimizerConfig) -> list[tuple[bool, str]]:
     """Pairs of a condition and the message if it does not hold, for `config.validate`."""
     return [
-        (optimizer.lr > 0, "optimizer.lr must be above 0"),
-        (0 <= optimizer.momentum < 1, "optimizer.momentum must be in [0, 1)"),
-        (optimizer.weight_decay >= 0, "optimizer.weight_decay must be at least 0"),
+        *range_checks(optimizer, "optimizer."),
         (
             not optimizer.nesterov or optimizer.name == "sgd",
             "optimizer.nesterov needs optimizer.name=sgd",
@@ -57,22 +57,22 @@ class ScheduleConfig:
     name: Literal["constant", "step", "milestones", "plateau", "cosine", "four-phase"] = "plateau"
     """How the rate falls: not at all, every `step_epochs`, after each of `milestones`, when the validation
     error stops falling, as a cosine, or in four phases as in 2014."""
-    epochs: int = 90
-    """Passes through the training images, at least 1; 0 with `training.fit_last_layer`."""
-    minutes: float = 0.0
+    epochs: Annotated[int, Range(at_least=0)] = 90
+    """Passes through the training images; 0 needs `training.fit_last_layer`."""
+    minutes: Annotated[float, Range(at_least=0)] = 0.0
     """Minutes that the run takes, with validation and checkpoints, over all resumes; 0 is as many as `epochs`
     take. Otherwise the machine's speed decides the number of updates, and durations in epochs are shares of
     `epochs`: with `epochs=90` and `warmup_epochs=9` a tenth of the time is warm-up."""
-    warmup_epochs: float = 0.0
+    warmup_epochs: Annotated[float, Range(at_least=0)] = 0.0
     """Epochs of a linear rise from 0, before any schedule."""
-    step_epochs: float = 30.0
+    step_epochs: Annotated[float, Range(above=0)] = 30.0
     """`step`: epochs between drops."""
     milestones: tuple[float, ...] = ()
     """`milestones`: epochs after which the rate drops, ascending and above 0."""
-    factor: float = 0.1
-    """`step`, `milestones` and `plateau`: what a drop multiplies the rate by, in (0, 1]."""
-    patience_epochs: int = 5
-    """`plateau`: evaluations without improvement before a drop, at least 1."""
+    factor: Annotated[float, Range(above=0, at_most=1)] = 0.1
+    """`step`, `milestones` and `plateau`: what a drop multiplies the rate by."""
+    patience_epochs: Annotated[int, Range(at_least=1)] = 5
+    """`plateau`: evaluations without improvement before a drop."""
     min_improvement: float = 0.002
     """`plateau`: smallest decrease of the validation error (a fraction) that counts as an improvement."""
     max_drops: int = 3
@@ -84,14 +84,11 @@ class ScheduleConfig:
 def schedule_checks(schedule: ScheduleConfig) -> list[tuple[bool, str]]:
     """Pairs of a condition and the message if it does not hold, for `config.validate`."""
     return [
-        (schedule.epochs >= 0, "schedule.epochs must be at least 0"),
-        (schedule.minutes >= 0, "schedule.minutes must be at least 0, which is as many as the epochs take"),
+        *range_checks(schedule, "schedule."),
         (
             schedule.epochs >= 1 or not schedule.minutes,
             "schedule.minutes needs schedule.epochs=1 or more, of which other durations are shares",
         ),
-        (schedule.warmup_epochs >= 0, "schedule.warmup_epochs must be at least 0"),
-        (schedule.step_epochs > 0, "schedule.step_epochs must be above 0"),
         (
             bool(schedule.milestones) == (schedule.name == "milestones"),
             "schedule.milestones and schedule.name=milestones need each other: type both or neither",
@@ -100,6 +97,4 @@ def schedule_checks(schedule: ScheduleConfig) -> list[tuple[bool, str]]:
             all(a < b for a, b in pairwise((0.0, *schedule.milestones))),
             "schedule.milestones must be ascending and above 0",
         ),
-        (0 < schedule.factor <= 1, "schedule.factor must be in (0, 1]"),
-        (schedule.patience_epochs >= 1, "schedule.patience_epochs must be at least 1"),
     ]

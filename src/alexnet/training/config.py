@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
+
+from alexnet.serialization import Range, range_checks
 
 
 @dataclass(frozen=True)
 class Event:
     """A change that happens once, after a fraction of the schedule's epochs."""
 
-    at: float
-    """Fraction of the schedule, in [0, 1]."""
+    at: Annotated[float, Range(at_least=0, at_most=1)]
+    """Fraction of the schedule."""
     action: Literal["layer-factor", "bias-factor", "color-noise-off"]
     """Change the learning rate of a layer or of all biases, or switch `data.pca_lighting` off."""
     layer: str = ""
@@ -26,21 +28,21 @@ class TrainingConfig:
 
     seed: int = 0
     """Seed of initial weights, order and augmentation."""
-    batch_size: int = 128
+    batch_size: Annotated[int, Range(at_least=1)] = 128
     """Images per update, over all processes and micro-batches."""
     last_batch: Literal["drop", "keep", "auto"] = "drop"
-    """What becomes of images that do not fill a last batch: `drop` leaves them out, with `data.order=each-
-    epoch` others in each epoch; `keep` uses all images, in one more batch, all of nearly the same size;
+    """What becomes of images that do not fill a last batch: `drop` leaves them out, others in each epoch
+    with `data.order=each-epoch`; `keep` uses all images, in one more batch, all of nearly the same size;
     `auto` keeps them if they are more than 5 % of all images."""
-    grad_accum_steps: int = 1
+    grad_accum_steps: Annotated[int, Range(at_least=1)] = 1
     """Micro-batches into which a process splits its share of a batch; the update is the same up to
     rounding."""
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
     """Precision of matrix products and convolutions (autocast); weights, normalization and loss remain
     float32."""
     loss: str = "cross-entropy"
-    """The training loss, which also chooses the task (`tasks.config.TASKS`); `rbf` needs the distances that
-    LeNet-5 outputs."""
+    """The training loss, which also chooses the task: `cross-entropy`, `squared-error` or `rbf` (of the
+    distances that LeNet-5 outputs) for classes, `boxes` for localization, `objects` for detection."""
     fine_tuning: bool = False
     """Whether the run must be initialized from a trained model (`--init-from`)."""
     frozen_statistics: bool = False
@@ -54,21 +56,20 @@ class TrainingConfig:
     class_weights: Literal["none", "balanced"] = "none"
     """Weights of the classes in the loss (and in `fit_last_layer`): all 1, or in inverse proportion to their
     numbers of training images, with a mean of 1 over the images. See also `data.sampling`."""
-    label_smoothing: float = 0.0
-    """Fraction of the target that is spread evenly over all classes, in [0, 1)."""
-    mixup: float = 0.0
+    label_smoothing: Annotated[float, Range(at_least=0, below=1)] = 0.0
+    """Fraction of the target that is spread evenly over all classes."""
+    mixup: Annotated[float, Range(at_least=0)] = 0.0
     """Parameter of mixup's Beta distribution (Zhang 2017); 0 is off."""
-    cutmix: float = 0.0
+    cutmix: Annotated[float, Range(at_least=0)] = 0.0
     """Parameter of CutMix's Beta distribution (Yun 2019); 0 is off. If mixup is on, too, one of them is drawn
     for each batch."""
-    ema_decay: float = 0.0
-    """Decay per update of a moving average of the weights, which is then tested and saved, in [0, 1); 0 is
-    off."""
-    evaluate_every_epochs: int = 1
-    """Epochs between evaluations on the validation split, at least 1."""
-    log_every_steps: int = 20
-    """Updates between logged lines, at least 1."""
-    patience: int = 0
+    ema_decay: Annotated[float, Range(at_least=0, below=1)] = 0.0
+    """Decay per update of a moving average of the weights, which is then tested and saved; 0 is off."""
+    evaluate_every_epochs: Annotated[int, Range(at_least=1)] = 1
+    """Epochs between evaluations on the validation split."""
+    log_every_steps: Annotated[int, Range(at_least=1)] = 20
+    """Updates between logged lines."""
+    patience: Annotated[int, Range(at_least=0)] = 0
     """Evaluations in a row without a lower validation error that end the run; 0 is off."""
     checkpoint_every_minutes: float = 10.0
     """Minutes between checkpoints."""
@@ -77,15 +78,10 @@ class TrainingConfig:
 def training_checks(training: TrainingConfig) -> list[tuple[bool, str]]:
     """Pairs of a condition and the message if it does not hold, for `config.validate`."""
     return [
-        (training.evaluate_every_epochs >= 1, "training.evaluate_every_epochs must be at least 1"),
-        (training.patience >= 0, "training.patience must be at least 0, which is off"),
-        (training.log_every_steps >= 1, "training.log_every_steps must be at least 1"),
-        (min(training.mixup, training.cutmix) >= 0, "training.mixup and training.cutmix must be at least 0"),
-        (training.batch_size >= 1, "training.batch_size must be at least 1"),
+        *range_checks(training, "training."),
         (
-            1 <= training.grad_accum_steps <= training.batch_size,
-            "training.grad_accum_steps must be 1..training.batch_size",
+            training.grad_accum_steps <= training.batch_size,
+            f"training.grad_accum_steps={training.grad_accum_steps} must be at most "
+            f"training.batch_size={training.batch_size}",
         ),
-        (0 <= training.label_smoothing < 1, "training.label_smoothing must be in [0, 1)"),
-        (0 <= training.ema_decay < 1, "training.ema_decay must be in [0, 1)"),
     ]

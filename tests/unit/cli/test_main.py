@@ -42,7 +42,8 @@ def test_help_lists_every_verb_and_exits_0() -> None:
 
 
 def test_version() -> None:
-    assert alexnet("--version").stdout == f"alexnet {__version__}\n"
+    for word in ("--version", "-V"):
+        assert alexnet(word).stdout == f"alexnet {__version__}\n"
 
 
 def test_help_and_listing_import_nothing_heavy() -> None:
@@ -184,6 +185,8 @@ def test_help_of_a_verb_names_what_to_type_without_types_and_ranges(verb, capsys
         port: Annotated[int, typer.Option(min=0, max=65535, help="The port.")] = 8000,
         seed: Annotated[int, typer.Option(min=0)] = 0,
         form: Annotated[Form, typer.Option(help="The form.")] = Form.round,
+        as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+        device: Annotated[str, typer.Option(metavar="auto|cpu", show_default=False)] = "auto",
         whole: Annotated[bool, typer.Option("--whole", help="All of it.")] = False,
     ) -> None:
         pass
@@ -203,6 +206,11 @@ def test_help_of_a_verb_names_what_to_type_without_types_and_ranges(verb, capsys
         "--seed N [default: 0]",
         "--form round|square The form. [default: round]",
         "--whole All of it.",
+        "Computer:",
+        "--device auto|cpu",
+        "Output:",
+        "--json Print JSON.",
+        "Help:",
         "-h, --help Show this message and exit.",
     ]
 
@@ -229,6 +237,9 @@ def completed(line: str, **environment: str) -> list[str]:
         ("alexnet synthesize photos --layout f", ["folder"]),
         ("alexnet train alexnet-mod", ["alexnet-modern"]),
         ("alexnet recipes 7-", ["7-cnns-star"]),
+        ("alexnet config alexnet-mod", ["alexnet-modern"]),
+        ("alexnet help warm", ["warmup_epochs"]),
+        ("alexnet train --conf", ["--config"]),
         ("alexnet fetch image", ["imagenette"]),
         ("alexnet train alexnet-2012 schedule.ep", ["schedule.epochs="]),
         ("alexnet train alexnet-2012 epo", ["epochs="]),
@@ -240,6 +251,26 @@ def completed(line: str, **environment: str) -> list[str]:
 )
 def test_the_shell_completes_verbs_options_and_names(line: str, wanted: list[str]) -> None:
     assert completed(line) == wanted
+
+
+@pytest.mark.parametrize("shell", ["zsh", "fish"])
+def test_other_shells_complete_too(shell: str) -> None:
+    words = {"_TYPER_COMPLETE_ARGS": "alexnet train alexnet-mod", "_TYPER_COMPLETE_FISH_ACTION": "get-args"}
+    done = alexnet(env={**os.environ, **words, "_ALEXNET_COMPLETE": f"complete_{shell}"})
+    assert "alexnet-modern" in done.stdout and not done.stderr
+
+
+def test_the_options_in_groups_are_those_of_commands() -> None:
+    commands = [typer.main.get_command(program._application(verb)).commands[verb] for verb in program.VERBS]
+    there = {str(param.name) for each in commands for param in each.params} | {"help"}
+    assert {name for names in program.OPTION_GROUPS.values() for name in names} <= there | {"csv", "parquet"}
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_can_be_shown(tmp_path, shell: str) -> None:
+    environment = {**os.environ, "HOME": str(tmp_path), "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"}
+    shown = alexnet("--show-completion", shell, env=environment)
+    assert shown.returncode == 0 and f"complete_{shell}" in shown.stdout
 
 
 def test_completion_can_be_shown_and_installed(tmp_path) -> None:
@@ -260,6 +291,10 @@ def test_completion_can_be_shown_and_installed(tmp_path) -> None:
         (["--optimizer.lr", "0.1"], "optimizer.lr=0.1"),
         (["--learning-rate", "0.1"], "optimizer.lr=0.1"),
         (["--epochs"], "epochs=..."),
+        (["--epoch", "3"], "epochs=3"),
+        (["--seed", "3"], "seed=3"),
+        (["--name", "vgg"], "model.name=vgg or optimizer.name=vgg or schedule.name=vgg"),
+        (["--codes", "pq"], "codes=pq"),
     ],
 )
 def test_a_setting_typed_as_an_option_is_explained(capsys, typed: list[str], setting: str) -> None:
