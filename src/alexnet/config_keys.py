@@ -193,7 +193,8 @@ def _short(name: str, names: list[str]) -> str:
 def _entry_class(hint: Any) -> type | None:
     """The dataclass of which a field holds a list."""
     parts = typing.get_args(hint)
-    return parts[0] if parts and dataclasses.is_dataclass(parts[0]) else None
+    is_list = bool(parts) and isinstance(parts[0], type) and dataclasses.is_dataclass(parts[0])
+    return typing.cast(type, parts[0]) if is_list else None
 
 
 _WORDS = {int: "a whole number", float: "a number", bool: "yes or no", str: "text"}

@@ -10,6 +10,7 @@ import typer
 from alexnet.cli.options import SCALES_HELP, VIEWS_HELP, VIEWS_METAVAR, view_names, view_set
 from alexnet.cli.output import write_document, write_lines, write_notes
 from alexnet.cli.progress import progress_bar
+from alexnet.cli.table_files import TableFiles, csv_option, parquet_option
 
 
 def command(
@@ -31,6 +32,8 @@ def command(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object; rates are fractions in [0, 1].")
     ] = False,
+    csv: Annotated[Path | None, csv_option("run")] = None,
+    parquet: Annotated[Path | None, parquet_option()] = None,
 ) -> None:
     """Make a classifier's probabilities match how often it is right, on its validation images.
 
@@ -53,9 +56,32 @@ def command(
         progress=cast(ProgressBar, partial(progress_bar, unit="images", silent=as_json)),
         log=lambda line: None if as_json else write_notes(line),
     )
+    tables = TableFiles(csv, parquet)
+    tables.refuse_unwritable()
     found = calibrate(run, store, options)
+    if tables:
+        tables.write(_COLUMNS, [{"run": str(run), **found.to_dict()}], quiet=as_json)
     if as_json:
         write_document(found.to_dict())
+    if as_json or tables:
         return
     write_lines(*describe_calibration(found))
     write_lines(f"saved in {run / CALIBRATION_FILE}; predict, serve and export use it")
+
+
+_COLUMNS = {
+    "run": str,
+    "store": str,
+    "split": str,
+    "views": str,
+    "images": int,
+    "temperature": float,
+    "calibration_error_before": float,
+    "calibration_error_after": float,
+    "nll_before": float,
+    "nll_after": float,
+    "wanted_accuracy": float,
+    "min_score": float,
+    "kept": int,
+    "kept_errors": int,
+}

@@ -13,6 +13,7 @@ import typer
 from alexnet.cli.options import ConfigOption, settings_of_file
 from alexnet.cli.output import write_document, write_lines, write_notes
 from alexnet.cli.progress import progress_bar
+from alexnet.cli.table_files import TableFiles, csv_option, parquet_option
 from alexnet.errors import CommandError
 from alexnet.hardware import choose_device, describe_device
 from alexnet.io import exclusive_lock
@@ -60,6 +61,8 @@ def command(
         bool, typer.Option("--print-commands", help="Print one command per untrained run and exit.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    csv: Annotated[Path | None, csv_option("claim, with its verdict if there is one")] = None,
+    parquet: Annotated[Path | None, parquet_option()] = None,
 ) -> None:
     """List the claims of a lecture about AlexNet, or test some of them.
 
@@ -73,6 +76,8 @@ def command(
     from alexnet.experiments.claims import CLAIMS, find
     from alexnet.experiments.experiment_dir import ExperimentDir
 
+    tables = TableFiles(csv, parquet)
+    tables.refuse_unwritable()
     given = [word for word in words or [] if "=" not in word]
     changes = [*(word for word in words or [] if "=" in word), *(settings or [])]
     if config is not None:
@@ -80,7 +85,10 @@ def command(
     if not given:
         if changes or seeds is not None or dry or print_commands or only is not None:
             raise CommandError("type the claims to test, or `all`: `alexnet claims` lists them")
-        _list(CLAIMS, run, as_json)
+        if tables:
+            _write_tables(tables, CLAIMS, run, as_json)
+        if as_json or not tables:
+            _list(CLAIMS, run, as_json)
         return
     claims, chosen = find(given), _seeds(seeds)
     if store is None:
@@ -107,6 +115,8 @@ def command(
             experiment.refuse_fewer_seeds(session.claims, chosen)
             end = None if minutes is None else time.monotonic() + 60 * minutes
             session.work(end, only)
+            if tables:
+                _write_tables(tables, session.claims, run, as_json)
 
 
 @dataclass(frozen=True)
@@ -268,6 +278,22 @@ def _plan_lines(costs: Sequence[Cost]) -> list[str]:
     ]
     heads = ("arm", "seeds to train", "epochs each", "total updates", "total minutes")
     return Table(heads, rows, numeric=frozenset(heads[2:])).text().splitlines()
+
+
+_COLUMNS = {
+    "id": str,
+    "statement": str,
+    "source": str,
+    "runs": int,
+    "passes": float,
+    "verdict": str,
+    "reason": str,
+}
+
+
+def _write_tables(tables: TableFiles, claims: Sequence[Claim], folder: Path, as_json: bool) -> None:
+    rows = [_listed(claim, folder) for claim in claims]
+    tables.write(_COLUMNS, [{**row, "passes": float(row["passes"])} for row in rows], quiet=as_json)
 
 
 def _list(claims: Sequence[Claim], folder: Path, as_json: bool) -> None:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from alexnet.cli.output import write_document, write_lines
+from alexnet.cli.table_files import TableFiles, csv_option, parquet_option
 
 
 def command(
@@ -21,6 +22,8 @@ def command(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON document; errors are fractions in [0, 1].")
     ] = False,
+    csv: Annotated[Path | None, csv_option("row of the tables")] = None,
+    parquet: Annotated[Path | None, parquet_option()] = None,
 ) -> None:
     """Print the errors of runs, as measured by `alexnet evaluate`, next to published ones.
 
@@ -31,8 +34,14 @@ def command(
     """
     from alexnet.report import comparison
     from alexnet.report.evaluation_tables import growth_table
+    from alexnet.report.result_rows import COMPARISON_COLUMNS, comparison_row
 
+    files = TableFiles(csv, parquet)
+    files.refuse_unwritable()
     rows = comparison.comparison_rows(runs or [])
+    if files:
+        listed = [*comparison.published_beside(rows), *rows]
+        files.write(COMPARISON_COLUMNS, list(map(comparison_row, listed)), quiet=as_json)
     ensembles = [
         (run.stem if run.is_file() else run.name, result)
         for run in runs or []
@@ -43,6 +52,8 @@ def command(
         results = [result.to_dict() for _, result in ensembles]
         grown = [{"runs": each["runs"], "growth": each.get("growth", [])} for each in results]
         write_document({**comparison.comparison_json(rows), "ensembles": grown})
+        return
+    if files:
         return
     if not runs:
         tables = comparison.published_tables()

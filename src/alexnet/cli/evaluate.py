@@ -12,6 +12,7 @@ import typer
 from alexnet.cli.options import SCALES_HELP, VIEWS_HELP, VIEWS_METAVAR, view_names, view_set
 from alexnet.cli.output import write_document, write_lines, write_notes
 from alexnet.cli.progress import progress_bar
+from alexnet.cli.table_files import TableFiles, csv_option, parquet_option
 from alexnet.errors import CommandError
 from alexnet.io import refuse_unwritable, write_json
 
@@ -67,6 +68,8 @@ def command(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object; errors are fractions in [0, 1].")
     ] = False,
+    csv: Annotated[Path | None, csv_option("run, or with --per-class for each class")] = None,
+    parquet: Annotated[Path | None, parquet_option()] = None,
 ) -> None:
     """Measure errors with 95 % intervals, recall and precision by class, confusions and confident mistakes.
 
@@ -79,7 +82,10 @@ def command(
     from alexnet.report.confusion_matrix import refuse_unwritable_matrix, write_confusion_matrix
     from alexnet.report.evaluation_tables import data_of, name_of
     from alexnet.report.plots.style import figure_title
+    from alexnet.report.result_rows import CLASS_COLUMNS, RESULT_COLUMNS, class_rows, result_row
 
+    tables = TableFiles(csv, parquet)
+    tables.refuse_unwritable()
     if out is not None:
         _refuse_unwritable(out)
     if confusion is not None:
@@ -113,11 +119,15 @@ def command(
             raise CommandError(f"{name_of(last)} was not trained to predict classes: omit --confusion")
         title = figure_title(name_of(last), data_of(last), last.images)
         write_confusion_matrix(predictions, confusion, title)
+    if tables and per_class:
+        tables.write(CLASS_COLUMNS, class_rows(results), quiet=as_json)
+    elif tables:
+        tables.write(RESULT_COLUMNS, list(map(result_row, results)), quiet=as_json)
     if as_json:
         write_document(values)
-        return
-    tables = evaluation_tables(results, predictions, per_class)
-    write_lines(*"\n".join(table.text() for table in tables).splitlines())
+    elif not tables:
+        shown = evaluation_tables(results, predictions, per_class)
+        write_lines(*"\n".join(table.text() for table in shown).splitlines())
 
 
 def _refuse_unwritable(out: Path) -> None:

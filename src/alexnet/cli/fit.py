@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,6 +12,7 @@ from alexnet.cli.output import write_document, write_lines
 from alexnet.cli.progress import progress_bar
 from alexnet.cli.report import write_report
 from alexnet.cli.source_options import with_source_options
+from alexnet.cli.table_files import TableFiles, csv_option, parquet_option
 from alexnet.cli.train import training_bar
 
 if TYPE_CHECKING:
@@ -46,6 +47,8 @@ def command(
     device: Annotated[str, typer.Option(metavar="auto|cpu|cuda|cuda:1|mps")] = "auto",
     workers: Annotated[int | None, typer.Option(min=1, help="Processes; one per core by default.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    csv: Annotated[Path | None, csv_option("candidate")] = None,
+    parquet: Annotated[Path | None, parquet_option()] = None,
 ) -> None:
     """Train a classifier of your photos: prepare, train several models, choose among them, test, report.
 
@@ -56,6 +59,9 @@ def command(
     from alexnet.hardware import choose_device
     from alexnet.runs.run_dir import FIT_STORE
     from alexnet.stopping import Stopping
+
+    tables = TableFiles(csv, parquet)
+    tables.refuse_unwritable()
 
     def bar(title: str, total: int) -> AbstractContextManager[Callable[[int], None]]:
         return progress_bar(title, total, unit="photos", silent=as_json)
@@ -75,6 +81,8 @@ def command(
         chosen = replace(chosen, training_progress=training_bar, log=write_lines)
     with Stopping("finished work is kept, run the same command with --resume to continue"):
         made = fit_photos(photos, run, chosen)
+    if tables:
+        tables.write(_COLUMNS, _rows(made.fit), quiet=as_json)
     if as_json:
         values = {
             "fit": made.fit.to_dict(),
@@ -85,6 +93,26 @@ def command(
     write_lines(*_lines(run, made))
     page = write_report([run], run, run / FIT_STORE, choose_device(device), detailed=0)
     write_lines(f"report: {page}")
+
+
+_COLUMNS = {
+    "candidate": str,
+    "title": str,
+    "recipe": str,
+    "chosen": bool,
+    "seconds": float,
+    "epochs": int,
+    "updates": int,
+    "training_error": float,
+    "errors": int,
+    "nll": float,
+}
+
+
+def _rows(fit: Fit) -> list[dict[str, Any]]:
+    return [
+        {**asdict(each), "candidate": each.name, "chosen": each.name in fit.chosen} for each in fit.candidates
+    ]
 
 
 def _lines(run: Path, made: FitResult) -> list[str]:

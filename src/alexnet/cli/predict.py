@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,8 +13,8 @@ import alexnet
 from alexnet.cli.options import SCALES_HELP, VIEWS_HELP, VIEWS_METAVAR, view_names, view_set
 from alexnet.cli.output import write_document, write_lines, write_notes
 from alexnet.cli.progress import progress_bar
+from alexnet.cli.table_files import TableFiles, csv_option, parquet_option
 from alexnet.errors import CommandError, DataError
-from alexnet.io import refuse_unwritable, write_whole
 from alexnet.runs.run_dir import PRETRAINED
 from alexnet.tasks.config import DEFAULT_MIN_SCORE
 from alexnet.text import counted, first_few
@@ -63,10 +61,8 @@ def command(
             f"[default: 0; {DEFAULT_MIN_SCORE:g} for a detector]",
         ),
     ] = "",
-    table: Annotated[
-        Path | None,
-        typer.Option("--csv", metavar="FILE", help="Write a row for each photo, instead of printing."),
-    ] = None,
+    csv: Annotated[Path | None, csv_option("photo, or for each object")] = None,
+    parquet: Annotated[Path | None, parquet_option()] = None,
     out_dir: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Copy the photos to a folder for each class in this new folder."),
@@ -106,14 +102,12 @@ def command(
         raise CommandError(
             f"{predictor.config.recipe} is a classifier; it predicts no boxes to draw: omit --out"
         )
-    if boxes and (table is not None or out_dir is not None):
-        raise CommandError(
-            f"{predictor.config.recipe} predicts boxes: --csv and --out-dir are for classifiers"
-        )
+    if boxes and out_dir is not None:
+        raise CommandError(f"{predictor.config.recipe} predicts boxes: --out-dir is for classifiers")
     if out_dir is not None and STANDARD_INPUT in names:
         raise CommandError("a photo from standard input has no file to copy: omit --out-dir")
-    if table is not None:
-        refuse_unwritable(table)
+    tables = TableFiles(csv, parquet)
+    tables.refuse_unwritable()
     folders = None if out_dir is None else ClassFolders(out_dir, predictor.classes, link)
     if note := unfinished_note(RunDir(model)):
         write_notes(note)
@@ -126,7 +120,7 @@ def command(
         write_notes(*license_lines(predictor.terms, predictor.provenance))
     chosen = view_set(views, scales)
     least = _min_score(min_score, predictor, chosen)
-    prints = not as_json and table is None and folders is None
+    prints = not as_json and not tables and folders is None
     results: list[dict[str, Any]] = []
     with progress_bar("predicting", len(names), unit="photos", silent=as_json or len(names) == 1) as advance:
         for start in range(0, len(names), PHOTOS_PER_CALL):
@@ -148,12 +142,13 @@ def command(
                 if prints:
                     write_lines(*_lines(result))
             advance(len(part))
-    if table is not None:
-        write_whole(table, _csv(results).encode("utf-8", "backslashreplace"))
+    if tables:
+        columns, rows = (_OBJECT_COLUMNS, _object_rows(results)) if boxes else _table(results)
+        tables.write(columns, rows, quiet=as_json)
     if as_json:
         write_document(results)
     elif not prints:
-        write_lines(*_summary(results, table, folders))
+        write_lines(*_summary(results, folders))
     refuse_unreadable(results)
 
 
@@ -247,34 +242,65 @@ def _caption(predicted: BoxPrediction) -> str:
     return f"{predicted.name.split(',')[0]} {predicted.score:.2f}"
 
 
-def _csv(results: Sequence[dict[str, Any]]) -> str:
-    """A row for each photo: its path, the most probable class and its score, then the next classes.
+def _table(results: Sequence[dict[str, Any]]) -> tuple[dict[str, type], list[dict[str, Any]]]:
+    """Columns, and a row for each photo: its path, the most probable class, its score, the next classes.
 
     WNIDs have a column if they are not the names, and so has whether a score is enough if there is a minimum.
     """
     predicted = [result.get("classes", []) for result in results]
     named = any(each["wnid"] != each["name"] for classes in predicted for each in classes)
     least = any("sure" in result for result in results)
-    most = max(1, *map(len, predicted))
-    header = ["photo", *(["wnid"] if named else []), *(["sure"] if least else []), "class", "score"]
-    header += [f"{name}_{place}" for place in range(2, most + 1) for name in ("class", "score")]
-    text = io.StringIO(newline="")
-    rows = csv.writer(text)
-    rows.writerow([*header, "error"])
+    columns: dict[str, type] = {"photo": str}
+    columns |= ({"wnid": str} if named else {}) | ({"sure": bool} if least else {})
+    for place in range(1, max(1, *map(len, predicted)) + 1):
+        columns |= {f"class{_nth(place)}": str, f"score{_nth(place)}": float}
+    rows: list[dict[str, Any]] = []
     for result, classes in zip(results, predicted, strict=True):
-        wnid = [classes[0]["wnid"] if classes else ""] if named else []
-        sure = [{True: "yes", False: "no", None: ""}[result.get("sure")]] if least else []
-        cells = [cell for each in classes for cell in (each["name"], f"{each['probability']:.6f}")]
-        cells += [""] * (2 * most - len(cells))
-        rows.writerow([result["image"], *wnid, *sure, *cells, result.get("error", "")])
-    return text.getvalue()
+        row = {"photo": result["image"], "sure": result.get("sure"), "error": result.get("error")}
+        row["wnid"] = classes[0]["wnid"] if classes else None
+        for place, each in enumerate(classes, start=1):
+            row |= {f"class{_nth(place)}": each["name"], f"score{_nth(place)}": float(each["probability"])}
+        rows.append(row)
+    return {**columns, "error": str}, rows
 
 
-def _summary(
-    results: Sequence[dict[str, Any]], table: Path | None, folders: ClassFolders | None
-) -> list[str]:
-    """Where the results of the photos are."""
-    lines = [] if table is None else [f"{table}: {counted(len(results), 'row')}"]
+def _nth(place: int) -> str:
+    return f"_{place}" if place > 1 else ""
+
+
+_OBJECT_COLUMNS: dict[str, type] = {
+    "photo": str,
+    "wnid": str,
+    "class": str,
+    "score": float,
+    "left": float,
+    "top": float,
+    "right": float,
+    "bottom": float,
+    "error": str,
+}
+
+
+def _object_rows(results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """A row of `_OBJECT_COLUMNS` for each predicted box, in pixels, and for each photo without any."""
+    rows: list[dict[str, Any]] = []
+    for result in results:
+        boxes = [
+            {
+                "wnid": each["wnid"],
+                "class": each["name"],
+                "score": float(each["score"]),
+                **dict(zip(("left", "top", "right", "bottom"), map(float, each["box"]), strict=True)),
+            }
+            for each in result.get("objects", [])
+        ]
+        rows += [{"photo": result["image"], "error": result.get("error"), **box} for box in boxes or [{}]]
+    return rows
+
+
+def _summary(results: Sequence[dict[str, Any]], folders: ClassFolders | None) -> list[str]:
+    """Where the copies of the photos are, and which photos could not be read."""
+    lines: list[str] = []
     if folders is not None:
         counts = ", ".join(f"{name} {count:,}" for name, count in sorted(folders.photos.items()))
         lines.append(f"{folders.folder}: {counted(folders.photos.total(), 'photo')}: {counts or 'none'}")

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from alexnet.cli.output import write_document, write_lines
 from alexnet.cli.predict import STANDARD_INPUT, photo_names, refuse_unreadable
 from alexnet.cli.progress import progress_bar
+from alexnet.cli.table_files import TableFiles, csv_option, parquet_option
 from alexnet.errors import AlexNetError, CommandError
 from alexnet.hardware import choose_device
 
@@ -46,6 +48,8 @@ def command(
     ] = False,
     device: Annotated[str, typer.Option(metavar="auto|cpu|cuda|cuda:1|mps")] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON list.")] = False,
+    csv: Annotated[Path | None, csv_option("similar image")] = None,
+    parquet: Annotated[Path | None, parquet_option()] = None,
 ) -> None:
     """List the images of a store that are most similar to a photo, according to a model.
 
@@ -58,6 +62,8 @@ def command(
     from alexnet.data.store import Store
     from alexnet.evaluation.predictor import load
 
+    tables = TableFiles(csv, parquet)
+    tables.refuse_unwritable()
     if out is not None:
         refuse_other_suffix(out)
     names, chosen, opened = list(photo_names(images)), choose_device(device), Store.open(store)
@@ -70,7 +76,7 @@ def command(
         photos = [sys.stdin.buffer.read() if name == STANDARD_INPUT else name for name in part]
         with quiet():
             batch = list(zip(part, similar.attempt(photos, top), strict=True))
-        if not as_json:
+        if not as_json and not tables:
             write_lines(*(line for name, each in batch for line in _lines(name, each)))
         found += batch
     results = [
@@ -79,12 +85,38 @@ def command(
         else {"image": name, "error": str(each)}
         for name, each in found
     ]
+    if tables:
+        tables.write(_COLUMNS, _rows(found), quiet=as_json)
     if as_json:
         write_document(results)
     if out is not None:
         about = f"{model.name}, {similar.layer}: nearest of {len(opened.split(split)):,} images of"
         _draw(similar, found, f"{about} {opened.path.name} {split}", out)
     refuse_unreadable(results)
+
+
+_COLUMNS = {
+    "photo": str,
+    "rank": int,
+    "image": str,
+    "wnid": str,
+    "class": str,
+    "distance": float,
+    "error": str,
+}
+
+
+def _rows(found: Sequence[tuple[str, list[Neighbor] | AlexNetError]]) -> list[dict[str, Any]]:
+    """A row for each similar image, the most similar first, and one for each unreadable photo."""
+    rows: list[dict[str, Any]] = []
+    for photo, each in found:
+        if isinstance(each, AlexNetError):
+            rows.append({"photo": photo, "error": str(each)})
+            continue
+        for rank, near in enumerate(each, start=1):
+            row = {"image": near.key, "wnid": near.wnid, "class": near.name, "distance": near.distance}
+            rows.append({"photo": photo, "rank": rank, **row})
+    return rows
 
 
 def refuse_other_suffix(out: Path) -> None:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from alexnet.cli.output import write_document, write_lines
+from alexnet.cli.table_files import TableFiles, csv_option, parquet_option
 from alexnet.errors import DataError
+
+if TYPE_CHECKING:
+    from alexnet.verification import Verification
 
 
 def command(
@@ -20,6 +24,8 @@ def command(
         ),
     ],
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document that lists all.")] = False,
+    csv: Annotated[Path | None, csv_option("path and each finding in it")] = None,
+    parquet: Annotated[Path | None, parquet_option()] = None,
 ) -> None:
     """Compare all files with their recorded digests, and report what is damaged and what repairs it.
 
@@ -28,12 +34,30 @@ def command(
     """
     from alexnet.verification import verify
 
+    tables = TableFiles(csv, parquet)
+    tables.refuse_unwritable()
     found = [verify(path) for path in paths]
+    if tables:
+        tables.write(_COLUMNS, [row for each in found for row in _rows(each)], quiet=as_json)
     if as_json:
         write_document([each.to_dict() for each in found])
-    else:
+    elif not tables:
         write_lines(*(line for each in found for line in each.describe()))
     damaged = [problem.file for each in found for problem in each.problems]
     if damaged:
         more = f" and {len(damaged) - 1:,} more" if len(damaged) > 1 else ""
         raise DataError(f"{damaged[0]}{more} damaged: see above for what repairs it")
+
+
+_COLUMNS = {"path": str, "state": str, "files": int, "file": str, "found": str, "repair": str}
+
+
+def _rows(found: Verification) -> list[dict[str, Any]]:
+    """A row for the path with its number of checked files, and one for each finding."""
+    state = "in use" if found.busy else "damaged" if found.problems else "good"
+    rows: list[dict[str, Any]] = [{"state": state, "files": found.checked}]
+    for each in found.problems:
+        rows.append({"state": "damaged", "file": each.file, "found": each.found, "repair": each.repair})
+    rows += [{"state": "mended", "found": each} for each in found.mended]
+    rows += [{"state": "not checked", "file": each} for each in found.unchecked]
+    return [{"path": found.path, **row} for row in rows]

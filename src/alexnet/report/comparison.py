@@ -346,12 +346,17 @@ def detection_cells(result: EvalResult) -> list[str]:
     ]
 
 
+def published_beside(ours: Sequence[ComparisonRow]) -> list[ComparisonRow]:
+    """The published rows that are shown with ours: `comparable_rows`, or without our own rows all of them."""
+    return comparable_rows(ours) if ours else list(map(_published, published.ROWS))
+
+
 def comparison_json(ours: Sequence[ComparisonRow]) -> dict[str, list[dict[str, Any]]]:
     """The same rows for JSON, errors and precisions as fractions in [0, 1].
 
     Without our own rows, all published results; otherwise the rows that `comparison` and `task_tables` show.
     """
-    theirs = comparable_rows(ours) if ours else list(map(_published, published.ROWS))
+    theirs = published_beside(ours)
     results = [row.result for row in ours if row.result]
     localized = overfeat.LOCALIZATION if not ours or any(each.localization for each in results) else ()
     detected = overfeat.DETECTION if not ours or any(each.detection for each in results) else ()

@@ -6,6 +6,7 @@ import sys
 from types import SimpleNamespace
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import reference.neighbors
 from PIL import Image
@@ -48,6 +49,19 @@ def test_json_lists_the_nearest_images_the_photo_itself_first(make_run, store, p
         for each in found:
             assert each["key"] == split.key(each["number"])
             assert each["wnid"] == store.classes[split.labels[each["number"]]].wnid
+
+
+def test_a_parquet_file_has_a_row_for_each_similar_image(make_run, store, photos, tmp_path, capsys) -> None:
+    (tmp_path / "bad.jpg").write_bytes(b"no photo")
+    words = [*photos.values(), tmp_path / "bad.jpg", "--model", make_run().path, "--store", store.path]
+    file = tmp_path / "near.parquet"
+    code, out, _ = similar(capsys, *words, "--top", 2, "--parquet", file)
+    assert (code, out) == (3, f"{file}: 5 rows\n")
+    rows = pq.read_table(file).to_pylist()
+    assert [row["rank"] for row in rows] == [1, 2, 1, 2, None]
+    assert [row["photo"] for row in rows[::2]] == [*map(str, photos.values()), str(tmp_path / "bad.jpg")]
+    assert rows[0]["image"] == "class0/3.png" and rows[0]["distance"] == pytest.approx(0, abs=1e-3)
+    assert rows[-1]["error"] and rows[0]["error"] is None
 
 
 def test_text_figure_and_an_exported_file(make_run, store, photos, tmp_path, capsys) -> None:

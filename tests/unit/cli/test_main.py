@@ -263,7 +263,7 @@ def test_other_shells_complete_too(shell: str) -> None:
 def test_the_options_in_groups_are_those_of_commands() -> None:
     commands = [typer.main.get_command(program._application(verb)).commands[verb] for verb in program.VERBS]
     there = {str(param.name) for each in commands for param in each.params} | {"help"}
-    assert {name for names in program.OPTION_GROUPS.values() for name in names} <= there | {"csv", "parquet"}
+    assert {name for names in program.OPTION_GROUPS.values() for name in names} <= there
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
