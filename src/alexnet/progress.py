@@ -10,10 +10,11 @@ from typing import Protocol
 class Advance(Protocol):
     """Function that is called as work progresses."""
 
-    def __call__(self, count: int = 1, note: str = "", total: int | None = None) -> None:
-        """Reports that `count` more units are done; `note` is shown after the rate until the next one.
+    def __call__(self, count: int = 1, note: str = "", total: int | None = None, metric: str = "") -> None:
+        """Reports that `count` more units are done; `note` is shown until the next one.
 
-        `total` is a new total number of units, if it has changed.
+        `total` is a new total number of units, if it has changed. `metric`, a few words on the watched error,
+        is shown even where there is no room for the note.
         """
         ...
 
@@ -36,5 +37,5 @@ def no_progress_bar(title: str, total: int) -> AbstractContextManager[Callable[[
     return nullcontext(lambda count: None)
 
 
-def _ignore(count: int = 1, note: str = "", total: int | None = None) -> None:
+def _ignore(count: int = 1, note: str = "", total: int | None = None, metric: str = "") -> None:
     pass

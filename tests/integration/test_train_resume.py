@@ -59,7 +59,7 @@ def start(
     def progress(total: int, done: int) -> Iterator[Advance]:
         images = done
 
-        def advance(count: int = 1, note: str = "", total: int | None = None) -> None:
+        def advance(count: int = 1, note: str = "", total: int | None = None, metric: str = "") -> None:
             nonlocal images
             images += count
             if count and images == stop_after * config.training.batch_size:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from alexnet.cli.output import write_document, write_lines
+from alexnet.cli.output import write_document, write_tables
 from alexnet.cli.table_files import TableFiles, csv_option, parquet_option
 
 
@@ -65,4 +65,4 @@ def command(
         tables += [
             growth_table(result, name) for name, result in ensembles if result.growth and result.classifies
         ]
-    write_lines(*"\n".join(table.text() for table in tables).splitlines())
+    write_tables(tables)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from alexnet.cli.options import SCALES_HELP, VIEWS_HELP, VIEWS_METAVAR, view_names, view_set
-from alexnet.cli.output import write_document, write_lines, write_notes
+from alexnet.cli.output import write_document, write_notes, write_tables
 from alexnet.cli.progress import progress_bar
 from alexnet.cli.table_files import TableFiles, csv_option, parquet_option
 from alexnet.errors import CommandError
@@ -126,8 +126,7 @@ def command(
     if as_json:
         write_document(values)
     elif not tables:
-        shown = evaluation_tables(results, predictions, per_class)
-        write_lines(*"\n".join(table.text() for table in shown).splitlines())
+        write_tables(evaluation_tables(results, predictions, per_class))
 
 
 def _refuse_unwritable(out: Path) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from alexnet.cli.output import write_document, write_lines
+from alexnet.cli.output import write_document, write_lines, write_tables
 from alexnet.cli.progress import progress_bar
 from alexnet.cli.report import write_report
 from alexnet.cli.source_options import with_source_options
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from alexnet.data.sources import SourceOptions
     from alexnet.fitting.fit import FitResult
     from alexnet.fitting.record import Fit
+    from alexnet.report.tables import Table
     from alexnet.runs.results import EvalResult
 
 _SUSPECTS_PRINTED = 5
@@ -90,7 +91,8 @@ def command(
         }
         write_document(values)
         return
-    write_lines(*_lines(run, made))
+    write_tables(_tables(made))
+    write_lines("", *_lines(run, made))
     page = write_report([run], run, run / FIT_STORE, choose_device(device), detailed=0)
     write_lines(f"report: {page}")
 
@@ -115,20 +117,24 @@ def _rows(fit: Fit) -> list[dict[str, Any]]:
     ]
 
 
-def _lines(run: Path, made: FitResult) -> list[str]:
-    """Candidates, errors, confusions, labels to check, and what to type next."""
+def _tables(made: FitResult) -> list[Table]:
+    """Candidates, errors, confusions and labels to check."""
     from alexnet.cli.evaluate import evaluation_tables
-    from alexnet.fitting.fit import MODEL_FILE
     from alexnet.report.sections.fit import candidates_table, suspects_table
+
+    tables = [candidates_table(made.fit)]
+    tables += evaluation_tables([each.result for each in made.evaluations], made.evaluations[-1].predictions)
+    return tables + ([suspects_table(made.fit, _SUSPECTS_PRINTED)] if made.fit.suspects else [])
+
+
+def _lines(run: Path, made: FitResult) -> list[str]:
+    """What was chosen, and what to type next."""
+    from alexnet.fitting.fit import MODEL_FILE
     from alexnet.runs.run_dir import FIT_STORE
 
     fit, last = made.fit, made.evaluations[-1]
-    tables = [candidates_table(fit)]
-    tables += evaluation_tables([each.result for each in made.evaluations], last.predictions)
-    tables += [suspects_table(fit, _SUSPECTS_PRINTED)] if fit.suspects else []
     alone = f" ({fit.members[0]} alone)" if len(fit.members) > 1 else ""
     return [
-        *(line for table in tables for line in table.text().split("\n")),
         _in_a_sentence(fit, last.result),
         f"{fit.used_minutes:.1f} minutes. Next:",
         f"  alexnet predict PHOTO... --model {run}",

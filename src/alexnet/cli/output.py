@@ -5,12 +5,16 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import sys
 from collections.abc import Iterable
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from alexnet.errors import WorkError
 from alexnet.text import printable
+
+if TYPE_CHECKING:
+    from alexnet.report.tables import Table
 
 
 def write_lines(*lines: str) -> None:
@@ -24,6 +28,12 @@ def write_lines(*lines: str) -> None:
 def write_notes(*lines: str) -> None:
     """The same on standard error, for what is not the result of a command."""
     _write(sys.stderr, lines)
+
+
+def write_tables(tables: Iterable[Table]) -> None:
+    """Writes tables, with an empty line between them; on a terminal as wide as it is."""
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    write_lines(*"\n".join(table.text(width) for table in tables).splitlines())
 
 
 def write_document(document: object) -> None:

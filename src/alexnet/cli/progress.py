@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import TextIO
 
@@ -36,7 +36,7 @@ def progress_bar(
 
 @contextmanager
 def _nothing() -> Generator[Advance, None, None]:
-    def advance(count: int = 1, note: str = "", total: int | None = None) -> None:
+    def advance(count: int = 1, note: str = "", total: int | None = None, metric: str = "") -> None:
         pass
 
     yield advance
@@ -45,28 +45,69 @@ def _nothing() -> Generator[Advance, None, None]:
 @contextmanager
 def _bar(description: str, total: int | None, done: int, unit: str) -> Generator[Advance, None, None]:
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import Progress, ProgressColumn, Task
+    from rich.progress_bar import ProgressBar
+    from rich.table import Column, Table
+    from rich.text import Text
 
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        TextColumn("{task.completed}/{task.total} {task.fields[unit]}"),
-        TextColumn("{task.fields[rate]}"),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}", markup=False),
-    )
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task(description, total=total, completed=done, unit=unit, rate="", note="")
-        pace, last_note = _Pace(time.monotonic), ""
+    console = Console(stderr=True)
 
-        def advance(count: int = 1, note: str = "", total: int | None = None) -> None:
-            nonlocal last_note
+    class Line(ProgressColumn):
+        """The bar and what fits beside it, in one line."""
+
+        def render(self, task: Task) -> Table:
+            left = task.time_remaining
+            parts = {
+                "description": description,
+                "counts": _counts(int(task.completed), task.total, unit),
+                "rate": task.fields["rate"],
+                "elapsed": _clock_time(task.elapsed or 0),
+                "left": "-:--:--" if left is None else f"{_clock_time(left)} left",
+                "metric": task.fields["metric"],
+                "note": task.fields["note"],
+            }
+            shown, width = parts_that_fit(parts, console.width)
+            bar = ProgressBar(total=task.total, completed=task.completed, width=width)
+            cells = [Text(parts[name]) for name in shown]
+            cells.insert(1 if shown[:1] == ["description"] else 0, bar)  # pyright: ignore[reportArgumentType]
+            line = Table.grid(*(Column(no_wrap=True) for _ in cells), padding=(0, 1, 0, 0), pad_edge=False)
+            line.add_row(*cells)
+            return line
+
+    with Progress(Line(table_column=Column(no_wrap=True)), console=console) as progress:
+        task = progress.add_task(description, total=total, completed=done, rate="", note="", metric="")
+        pace = _Pace(time.monotonic)
+        kept = {"note": "", "metric": ""}
+
+        def advance(count: int = 1, note: str = "", total: int | None = None, metric: str = "") -> None:
             pace.add(count)
-            last_note = note or last_note
-            progress.update(task, advance=count, total=total, rate=pace.text(), note=last_note)
+            kept.update({name: text for name, text in (("note", note), ("metric", metric)) if text})
+            progress.update(task, advance=count, total=total, rate=pace.text(), **kept)
 
         yield advance
+
+
+_IMPORTANCE = ("left", "metric", "description", "counts", "rate", "elapsed", "note")
+"""The parts of a progress bar, those that a narrow terminal keeps first."""
+_SMALL_BAR, _BAR, _LARGEST_BAR = 5, 15, 40
+"""Columns of the bar: the least below 60 columns, the least of others, and the most."""
+
+
+def parts_that_fit(parts: Mapping[str, str], width: int) -> tuple[list[str], int]:
+    """The names of the parts that are shown beside the bar, in the order of `parts`, and the bar's width.
+
+    Everything has `width` columns, with a space between parts; empty parts are left out.
+    """
+    from rich.cells import cell_len
+
+    least = _BAR if width >= 60 else _SMALL_BAR
+    room, shown = width - least, set[str]()
+    for name in _IMPORTANCE:
+        needed = cell_len(parts[name]) + 1
+        if parts[name] and needed <= room:
+            shown.add(name)
+            room -= needed
+    return [name for name in parts if name in shown], min(_LARGEST_BAR, max(1, least + room))
 
 
 @contextmanager
@@ -74,26 +115,25 @@ def _lines(
     description: str, total: int | None, done: int, unit: str, stream: TextIO, clock: Callable[[], float]
 ) -> Generator[Advance, None, None]:
     shown, pace = clock(), _Pace(clock)
-    last_note, up_to_date, all_units = "", False, total
+    last_note, last_metric, up_to_date, all_units = "", "", False, total
 
     def show() -> None:
         nonlocal shown, up_to_date
         shown, up_to_date = clock(), True
         reached = done + pace.counted
-        counts = f"{reached}" + ("" if all_units is None else f"/{all_units}") + (f" {unit}" if unit else "")
         left = ""
         if all_units is not None and pace.rate:
             left = f"{_clock_time((all_units - reached) / pace.rate)} left"
-        parts = (f"{description}: {counts}", pace.text(), left, last_note)
-        stream.write(", ".join(part for part in parts if part) + "\n")
+        counts = f"{description}: {_counts(reached, all_units, unit)}"
+        stream.write(", ".join(filter(None, (counts, pace.text(), left, last_note, last_metric))) + "\n")
         stream.flush()
 
-    def advance(count: int = 1, note: str = "", total: int | None = None) -> None:
-        nonlocal last_note, up_to_date, all_units
+    def advance(count: int = 1, note: str = "", total: int | None = None, metric: str = "") -> None:
+        nonlocal last_note, last_metric, up_to_date, all_units
         pace.add(count)
         all_units = all_units if total is None else total
         up_to_date = False
-        last_note = note or last_note
+        last_note, last_metric = note or last_note, metric or last_metric
         if clock() - shown >= PLAIN_INTERVAL_SECONDS:
             show()
 
@@ -102,6 +142,10 @@ def _lines(
     finally:
         if pace.counted and not up_to_date:
             show()
+
+
+def _counts(reached: int, total: float | None, unit: str) -> str:
+    return f"{reached}{'' if total is None else f'/{total:.0f}'} {unit}".rstrip()
 
 
 class _Pace:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -10,6 +12,10 @@ from alexnet.text import printable
 
 ABSENT = "-"
 """A cell without a value."""
+
+
+_RULES = "    \n    \n -- \n    \n -- \n -- \n    \n    \n"
+"""A line below the columns' names and between groups of rows, for `rich.box.Box`."""
 
 
 @dataclass(frozen=True)
@@ -23,14 +29,39 @@ class Table:
     """Columns that are right-aligned."""
     notes: Sequence[str] = ()
 
-    def text(self) -> str:
-        """Aligned with spaces, without trailing ones; what is not printable is escaped."""
-        return replace(
+    def text(self, width: int | None = None) -> str:
+        """Aligned with spaces, without trailing ones; what is not printable is escaped.
+
+        Cells are broken into several lines, and notes too, where the table would be wider than `width`
+        columns.
+        """
+        made = replace(
             self,
             rows=[[printable(cell) for cell in row] for row in self.rows],
             title=printable(self.title),
             notes=[printable(note) for note in self.notes],
-        )._text()
+        )
+        text = made._text()
+        fits = width is None or max(map(len, text.splitlines()), default=0) <= width
+        return text if fits else made._text_of_width(width)
+
+    def _text_of_width(self, width: int) -> str:
+        from rich import box, console, table  # most tables are narrower
+
+        drawn = table.Table(box=box.Box(_RULES), padding=(0, 1), pad_edge=False, show_edge=False)
+        for name in self.columns:
+            drawn.add_column(console.Text(name), justify="right" if name in self.numeric else "left")
+        for row, following in zip(self.rows, [*self.rows[1:], ["last"]], strict=True):
+            if row:
+                drawn.add_row(*map(console.Text, row), end_section=not following)
+        file = io.StringIO()
+        console.Console(file=file, width=width, color_system=None, legacy_windows=False).print(drawn)
+        lines = [*(textwrap.wrap(self.title, width) if self.title else []), *([""] if self.title else [])]
+        lines += [line.rstrip() for line in file.getvalue().splitlines()]
+        lines += [""] if self.notes else []
+        return (
+            "\n".join([*lines, *(line for note in self.notes for line in textwrap.wrap(note, width))]) + "\n"
+        )
 
     def _text(self) -> str:
         widths = self._widths()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -132,14 +131,12 @@ class TrainingLog:
             self._log(f"warning: {text}")
 
 
-def describe_reading(reading: Reading, errors: dict[str, Any]) -> str:
-    """A reading and the errors of the last validation, as text for the progress bar."""
+def describe_reading(reading: Reading) -> str:
+    """A reading as text for the progress bar."""
     parts = [
-        f"{reading.images_per_second:,.0f}/s without validation",
-        f"waiting for images {100 * reading.data_wait_share:.0f} %",
         f"loss {reading.loss:.3f}",
         f"error {percentage(reading.error)}",
+        f"{reading.images_per_second:,.0f}/s without validation",
+        f"waiting for images {100 * reading.data_wait_share:.0f} %",
     ]
-    if errors:
-        parts.append(f"last validation {percentage(errors['top1_error'])}")
     return ", ".join(parts)

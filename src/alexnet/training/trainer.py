@@ -132,6 +132,7 @@ def train_network(
                 advance(0, trainer.log_means(batch, epoch))
                 if plan.validates(trainer.step) and not stop:
                     trainer.validate(evaluate)
+                    advance(0, metric=f"validation error {percentage(trainer.errors['top1_error'])}")
                 if stop or trainer.finished or trainer.save_is_due():
                     trainer.save()
             if stop:
@@ -383,7 +384,7 @@ class Trainer:
         reading = self.meter.read()
         last_batch = partial(training_batch, self.state, batch, epoch, self.color_noise)
         self.training_log.record(reading, self.step, self.plan, self.meter.seconds, last_batch)
-        return describe_reading(reading, self.errors)
+        return describe_reading(reading)
 
     # Validation.
 

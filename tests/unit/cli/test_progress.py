@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import re
 import sys
 
 import pytest
@@ -62,6 +63,54 @@ def test_a_bar_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "preparing" in text
     assert "4/4 images" in text
     assert "one unreadable" in text
+
+
+PARTS = {
+    "description": "training",
+    "counts": "12800/852300 images",
+    "rate": "1,234/s",
+    "elapsed": "0:01:12",
+    "left": "0:31:05 left",
+    "metric": "validation error 16.7 %",
+    "note": "loss 1.234, error 34.5 %, 1,300/s without validation, waiting for images 3 %",
+}
+
+
+@pytest.mark.parametrize(
+    ("width", "kept", "dropped"),
+    [
+        (250, set(PARTS), set()),
+        (120, set(PARTS) - {"note"}, {"note"}),
+        (80, {"description", "left", "metric"}, {"counts", "note"}),
+        (50, {"left", "metric"}, {"description", "counts", "note"}),
+        (40, {"left", "description"}, {"metric", "counts", "note"}),
+        (10, set(), set(PARTS)),
+    ],
+)
+def test_a_narrow_terminal_keeps_the_bar_the_time_left_and_the_metric(
+    width: int, kept: set[str], dropped: set[str]
+) -> None:
+    shown, bar = progress.parts_that_fit(PARTS, width)
+    assert kept <= {*shown} and not dropped & {*shown}
+    assert shown == [name for name in PARTS if name in shown]
+    assert 5 <= bar <= 40
+    assert bar + sum(len(PARTS[name]) + 1 for name in shown) <= width
+
+
+@pytest.mark.parametrize("columns", [200, 80, 40, 20])
+def test_a_bar_is_one_line_at_any_width(monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    stream = Terminal()
+    monkeypatch.setattr(sys, "stderr", stream)
+    with progress.progress_bar("training", 40_000, unit="images") as advance:
+        advance(32, note=PARTS["note"])
+        advance(32, metric=PARTS["metric"])
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", stream.getvalue())
+    lines = [line.rstrip() for line in re.split("[\r\n]", text) if line.strip()]
+    assert text.count("\n") == 1 and lines
+    assert all(len(line) <= columns for line in lines)
+    assert all("left" in line or "-:--:--" in line for line in lines)
+    assert (PARTS["metric"] in lines[-1]) == (columns > 40)
 
 
 def test_silent_shows_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

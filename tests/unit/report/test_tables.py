@@ -44,3 +44,31 @@ def test_only_here_fractions_become_percent() -> None:
     assert with_interval(0.18249, (0.1, 0.2)) == "18.2 (10.0-20.0)"
     assert with_interval(0.18249, None) == "18.2"
     assert with_interval(0.0095, (0.0078, 0.0116)) == "0.95 (0.78-1.16)"
+
+
+WIDE = Table(
+    columns=("run", "what was found in it", "images"),
+    rows=[
+        ("one", "a very long sentence about the first run, with [brackets] in it", "1,234"),
+        (),
+        ("two", "short", "5"),
+    ],
+    title="A title that is also longer than the terminal is wide, as some are",
+    numeric=frozenset({"images"}),
+    notes=["A note that is longer than the terminal is wide, as most notes are."],
+)
+
+
+def test_a_table_is_broken_to_fit_a_terminal_and_loses_nothing() -> None:
+    text = WIDE.text(40)
+    assert all(len(line) <= 40 for line in text.splitlines())
+    words = [word for part in (WIDE.text(), text) for word in [sorted(part.replace("-", "").split())]]
+    assert words[0] == words[1]
+    lines = text.splitlines()
+    (first,) = (line for line in lines if line.startswith("one"))
+    assert first.endswith("1,234")
+    assert sum(set(line) <= {"-", " "} and "-" in line for line in lines) == 2
+
+
+def test_a_table_that_fits_is_printed_as_without_a_terminal() -> None:
+    assert WIDE.text(200) == WIDE.text()
