@@ -27,7 +27,8 @@ def command(
 ) -> None:
     """Print the errors of runs, as measured by `alexnet evaluate`, next to published ones.
 
-    Errors on your own photos cannot be compared with published ones, which are then left out.
+    Published errors are those on ImageNet's 1,000 classes, and on digits. For runs on other photos, also of
+    some of these classes, they are left out.
 
     Localizers and detectors have separate tables, and ensembles a table of the gain per additional model.
     Without a run, all published results are printed, starting with the tables of the AlexNet paper.

@@ -82,7 +82,7 @@ def steps(out: Path) -> list[tuple[str, list[str]]]:
             "Evaluate them as in the paper: ten crops, then the average of the models",
             ["evaluate", models, "--store", store],
         ),
-        ("Compare the errors with the published ones", ["compare", *_runs(out), models]),
+        ("Compare the errors of the runs and of their average", ["compare", *_runs(out), models]),
         ("Write a report about everything", [*report, "--detailed", "1"]),
     ]
 

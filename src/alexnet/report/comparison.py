@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from alexnet import published, recipes
-from alexnet.data.classes import Class, are_custom
+from alexnet.data.classes import imagenet_classes
 from alexnet.errors import AlexNetError, CommandError
 from alexnet.evaluation import ensemble
 from alexnet.evaluation.metrics import paired_interval, true_ranks
@@ -240,12 +240,19 @@ COLUMNS = (
 
 
 def comparable_rows(ours: Sequence[ComparisonRow]) -> list[ComparisonRow]:
-    """`published_rows` of the same recipes where the rows are of ImageNet's classes or of digits; else none:
-    errors on a person's own photos have nothing in common with them.
+    """`published_rows` of the same recipes if some of ours `are_of_imagenet`, or all are of digits; else
+    none.
     """
     named = recipes_of(ours)
-    classes = [Class(each.wnid, each.name) for row in ours if row.result for each in row.result.per_class]
-    return published_rows(named) if _for_digits(named) or not are_custom(classes) else []
+    return published_rows(named) if _for_digits(named) or are_of_imagenet(ours) else []
+
+
+def are_of_imagenet(ours: Iterable[ComparisonRow]) -> bool:
+    """Whether one of the rows is of ImageNet's 1,000 classes. Errors on other photos, also of some of these
+    classes, cannot be compared with published ones.
+    """
+    wnids = {each.wnid for each in imagenet_classes()}
+    return any({each.wnid for each in row.result.per_class} == wnids for row in ours if row.result)
 
 
 def comparison(ours: Sequence[ComparisonRow], theirs: Sequence[ComparisonRow]) -> Table:
@@ -273,7 +280,7 @@ def comparison(ours: Sequence[ComparisonRow], theirs: Sequence[ComparisonRow]) -
 
 def task_tables(ours: Sequence[ComparisonRow]) -> list[Table]:
     """What runs that do not only classify were trained for: localization and detection, below published
-    results, and the measures of other tasks.
+    results if ours `are_of_imagenet`, and the measures of other tasks.
     """
     measured = [row.result for row in ours if row.result and row.result.measures]
     return [*_box_tables(ours), *map(measures_table, measured)]
@@ -289,6 +296,8 @@ def _box_tables(ours: Sequence[ComparisonRow]) -> list[Table]:
         if row.result and row.result.detection:
             cells = (detection_views(row.result.views), *detection_cells(row.result))
             detected.append((row.system, row.data, *cells, row.source))
+    comparable = are_of_imagenet(ours)
+    title = "published above the line, your runs below it" if comparable else "your runs"
     tables = (
         ("Localization", LOCALIZATION_COLUMNS, localized, overfeat.LOCALIZATION, LOCALIZATION_NOTE),
         ("Detection", DETECTION_COLUMNS, detected, overfeat.DETECTION, DETECTION_NOTE),
@@ -296,8 +305,11 @@ def _box_tables(ours: Sequence[ComparisonRow]) -> list[Table]:
     return [
         Table(
             columns=("system", "data", "views", *columns, "source"),
-            rows=[*(_published_box(row, len(columns)) for row in theirs), (), *dict.fromkeys(rows)],
-            title=f"{what}: published above the line, your runs below it",
+            rows=[
+                *((*(_published_box(row, len(columns)) for row in theirs), ()) if comparable else ()),
+                *dict.fromkeys(rows),
+            ],
+            title=f"{what}: {title}",
             numeric=BOX_NUMERIC,
             notes=[note],
         )
@@ -358,12 +370,13 @@ def comparison_json(ours: Sequence[ComparisonRow]) -> dict[str, list[dict[str, A
     """
     theirs = published_beside(ours)
     results = [row.result for row in ours if row.result]
-    localized = overfeat.LOCALIZATION if not ours or any(each.localization for each in results) else ()
-    detected = overfeat.DETECTION if not ours or any(each.detection for each in results) else ()
+    comparable = are_of_imagenet(ours)
+    localized = not ours or (comparable and any(each.localization for each in results))
+    detected = not ours or (comparable and any(each.detection for each in results))
     return {
         "published": [row.to_dict() for row in theirs],
-        "published_localization": [asdict(row) for row in localized],
-        "published_detection": [asdict(row) for row in detected],
+        "published_localization": [asdict(row) for row in overfeat.LOCALIZATION if localized],
+        "published_detection": [asdict(row) for row in overfeat.DETECTION if detected],
         "runs": [row.to_dict() for row in ours],
     }
 
