@@ -63,6 +63,28 @@ def test_an_ensemble_has_the_sizes_of_its_store(
     assert "--only seed-0" in printed.out and printed.out.count("\n") == 1
 
 
+def test_a_file_of_settings_trains_runs_and_ensembles(
+    tiny_store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file, store = tmp_path / "mine.yaml", str(tiny_store.path)
+    assert main(["config", tiny.RECIPE, *OWN, "epochs=1"]) == 0
+    file.write_text(capsys.readouterr().out)
+    words = ["train", "--config", str(file), "--store", store, "--minutes", "0"]
+    assert main([*words, "--run", str(tmp_path / "run"), "lr=0.002"]) == 75
+    found = RunDir(tmp_path / "run").config()
+    assert found == tiny.config("epochs=1", "lr=0.002")
+    assert main(["train", "epochs=2", *words[1:], "--run", str(tmp_path / "other")]) == 75
+    assert RunDir(tmp_path / "other").config().schedule.epochs == 2
+    assert main(["train", "vgg-a", *words[1:], "--run", str(tmp_path / "wrong")]) == 2
+    assert f"mine.yaml:3: this configuration is for {tiny.RECIPE}, not for vgg-a" in capsys.readouterr().err
+    ensemble = ["ensemble", "--config", str(file), "--nets", "2", "--store", store, "--out", str(tmp_path)]
+    assert main([*ensemble, "--print-commands"]) == 0
+    (first, second) = capsys.readouterr().out.splitlines()
+    assert f"--config {file}" in first and second.endswith("--only seed-1")
+    assert main([*ensemble, "--print-commands", "seed=3"]) == 2
+    assert "the members differ in training.seed" in capsys.readouterr().err
+
+
 def test_a_configuration_from_python_stays_as_it_is(tiny_store: Store, tmp_path: Path) -> None:
     config = tiny.config("data.image_size=100", "data.input_size=96")
     with pytest.raises(CommandError, match="side 72, the run needs 100"):

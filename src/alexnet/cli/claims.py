@@ -81,7 +81,7 @@ def command(
     given = [word for word in words or [] if "=" not in word]
     changes = [*(word for word in words or [] if "=" in word), *(settings or [])]
     if config is not None:
-        _, changes = settings_of_file(RECIPE, changes, config)
+        _, changes = settings_of_file(RECIPE, changes, config, own_seeds=True)
     if not given:
         if changes or seeds is not None or dry or print_commands or only is not None:
             raise CommandError("type the claims to test, or `all`: `alexnet claims` lists them")

@@ -73,10 +73,10 @@ def command(
     from alexnet.experiments.runner import Runner
 
     if name in ensembles.ENSEMBLES and config is not None:  # for the members of the file's recipe
-        of_recipe, changes = settings_of_file("", [], config)
+        of_recipe, changes = settings_of_file("", [], config, own_seeds=True)
         changes = [*(f"{of_recipe}:{each}" for each in changes), *(settings or [])]
     else:
-        name, changes = settings_of_file(name, settings, config)
+        name, changes = settings_of_file(name, settings, config, own_seeds=True)
     members = ensembles.placed(
         ensembles.ensemble_specs(name, nets),
         store,

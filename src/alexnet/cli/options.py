@@ -76,8 +76,12 @@ ConfigOption = Annotated[
 """`--config`, of all commands that take settings; `settings_of_file` reads it."""
 
 
-def settings_of_file(name: str, settings: Sequence[str] | None, config: Path | None) -> tuple[str, list[str]]:
+def settings_of_file(
+    name: str, settings: Sequence[str] | None, config: Path | None, *, own_seeds: bool = False
+) -> tuple[str, list[str]]:
     """The recipe and the settings of a command line, after those of its `--config` file.
+
+    With `own_seeds`, for a command that sets seeds itself, the recipe's seed in the file is left out.
 
     Where the recipe is left out, its first setting is in `name`. CommandError if there is no recipe, or if
     the file has another one.
@@ -92,7 +96,13 @@ def settings_of_file(name: str, settings: Sequence[str] | None, config: Path | N
     from alexnet.config_file import read_config_file  # loads the YAML reader
 
     found = read_config_file(config, name)
-    return found.recipe, [*found.settings, *typed]
+    seed = recipes.get(found.recipe).training.seed
+    kept = [
+        each
+        for each in found.settings
+        if not own_seeds or each not in (f"training.seed={seed}", f"seed={seed}")
+    ]
+    return found.recipe, [*kept, *typed]
 
 
 def names_to_fetch(incomplete: str) -> list[str]:

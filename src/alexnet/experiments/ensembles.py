@@ -116,7 +116,7 @@ def _settings_of(member: RunSpec, settings: Sequence[str], members: Sequence[Run
             raise CommandError(f"{setting}: no member has the recipe {recipe!r}; choose from: {there}")
         elif recipe == member.recipe:
             chosen.append(rest)
-    if any(setting.startswith("training.seed=") for setting in chosen):
+    if any(setting.partition("=")[0] in ("seed", "training.seed") for setting in chosen):
         raise CommandError("the members differ in training.seed: omit it")
     return tuple(chosen)
 
