@@ -49,6 +49,7 @@ def test_version() -> None:
 def test_help_and_listing_import_nothing_heavy() -> None:
     code = (
         "import sys; from alexnet.cli.main import main; main(['--help']); main(['recipes']);"
+        "main(['help', 'lr']); main(['config', 'alexnet-2012']);"
         "print(sorted({'torch', 'numpy', 'pyarrow', 'matplotlib'} & set(sys.modules)), file=sys.stderr)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
