@@ -19,7 +19,7 @@ import yaml
 from alexnet import recipes
 from alexnet.config import RunConfig, check_settings, flatten
 from alexnet.config_keys import ConfigKey, keys_of, section_meaning, text_of
-from alexnet.errors import CommandError
+from alexnet.errors import CommandError, NotFound
 from alexnet.serialization import ConfigError
 
 WIDTH = 100
@@ -111,11 +111,13 @@ _PLAIN = re.compile("(?!(?:null|true|false|yes|no|on|off|y|n)$)[a-z][a-z0-9-]*")
 def read_config_file(path: Path, recipe: str = "") -> ConfigFile:
     """What a YAML file contains, for `recipe` if the file names none.
 
-    CommandError, with file and line, for what is not such a file, for unknown and repeated keys, and for
-    values of a wrong type. Ranges are checked when the settings are used.
+    NotFound if there is none. CommandError, with file and line, for what is not such a file, for unknown and
+    repeated keys, and for values of a wrong type. Ranges are checked when the settings are used.
     """
     try:
         root = yaml.compose(path.read_text("utf-8"), yaml.SafeLoader)
+    except FileNotFoundError as error:
+        raise NotFound(f"there is no file {path}: `alexnet config RECIPE` prints one") from error
     except OSError as error:
         raise CommandError(f"cannot read {path} ({error.strerror})") from error
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:

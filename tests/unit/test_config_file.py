@@ -15,7 +15,7 @@ from alexnet.cli.main import main
 from alexnet.config import RunConfig, at_size_of_store, flatten, override, to_dict
 from alexnet.config_file import config_yaml, read_config_file
 from alexnet.config_keys import all_keys, find_keys, keys_of
-from alexnet.errors import AlexNetError, CommandError
+from alexnet.errors import AlexNetError, CommandError, NotFound
 from alexnet.serialization import ConfigError, Range
 from alexnet.tasks.config import TASKS
 
@@ -136,8 +136,10 @@ def test_a_wrong_file_is_one_line_with_its_place(text: str, message: str, tmp_pa
 
 
 def test_a_missing_file_and_another_recipe_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(CommandError, match="cannot read"):
+    with pytest.raises(NotFound, match="there is no file"):
         read_config_file(tmp_path / "none.yaml")
+    with pytest.raises(CommandError, match="cannot read"):
+        read_config_file(tmp_path)
     with pytest.raises(CommandError, match=r"yaml:1: this configuration is for vgg-a, not for vgg-b"):
         read_config_file(written(tmp_path, "recipe: vgg-a\n"), "vgg-b")
     (tmp_path / "bytes.yaml").write_bytes(b"recipe: \xff\n")
