@@ -78,9 +78,9 @@ def test_a_file_of_settings_trains_runs_and_ensembles(
     assert main(["train", "vgg-a", *words[1:], "--run", str(tmp_path / "wrong")]) == 2
     assert f"mine.yaml:3: this configuration is for {tiny.RECIPE}, not for vgg-a" in capsys.readouterr().err
     ensemble = ["ensemble", "--config", str(file), "--nets", "2", "--store", store, "--out", str(tmp_path)]
-    assert main([*ensemble, "--print-commands"]) == 0
+    assert main([ensemble[0], "lr=0.003", *ensemble[1:], "--print-commands"]) == 0
     (first, second) = capsys.readouterr().out.splitlines()
-    assert f"--config {file}" in first and second.endswith("--only seed-1")
+    assert f"--config {file}" in first and "lr=0.003" in first and second.endswith("--only seed-1")
     assert main([*ensemble, "--print-commands", "seed=3"]) == 2
     assert "the members differ in training.seed" in capsys.readouterr().err
 

@@ -72,6 +72,7 @@ def command(
     from alexnet.experiments import ensembles
     from alexnet.experiments.runner import Runner
 
+    typed_settings = [*([name] if "=" in name else []), *(settings or [])]
     if name in ensembles.ENSEMBLES and config is not None:  # for the members of the file's recipe
         of_recipe, changes = settings_of_file("", [], config, own_seeds=True)
         changes = [*(f"{of_recipe}:{each}" for each in changes), *(settings or [])]
@@ -104,7 +105,7 @@ def command(
         more = [word for key, value in typed.items() if value is not None for word in (key, str(value))]
         more += [] if device == "auto" else ["--device", device]
         words = ["alexnet", "ensemble", name, "--store", str(store), "--out", str(out), *more]
-        for line in runner.command_lines([*words, *(settings or [])]):
+        for line in runner.command_lines([*words, *typed_settings]):
             write_lines(line)
         return
     with distributed.running(chosen):

@@ -105,8 +105,10 @@ def scaled_input_size(side: int, data: DataConfig) -> int:
     112 of 128, 64 of 72 and 48 of 48. A configuration that uses the whole square does so at all sizes, and
     at its own size it keeps its own crop.
     """
-    if side == data.image_size or data.input_size == data.image_size:
-        return min(side, data.input_size) if side == data.image_size else side
+    if side == data.image_size:
+        return data.input_size
+    if data.input_size == data.image_size:
+        return side
     return min(side, max(min(64, data.input_size), 8 * round(side * data.input_size / data.image_size / 8)))
 
 
