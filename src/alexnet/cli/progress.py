@@ -68,8 +68,8 @@ def _bar(description: str, total: int | None, done: int, unit: str) -> Generator
             }
             shown, width = parts_that_fit(parts, console.width)
             bar = ProgressBar(total=task.total, completed=task.completed, width=width)
-            cells = [Text(parts[name]) for name in shown]
-            cells.insert(1 if shown[:1] == ["description"] else 0, bar)  # pyright: ignore[reportArgumentType]
+            cells: list[ProgressBar | Text] = [Text(parts[name]) for name in shown]
+            cells.insert(1 if shown[:1] == ["description"] else 0, bar)
             line = Table.grid(*(Column(no_wrap=True) for _ in cells), padding=(0, 1, 0, 0), pad_edge=False)
             line.add_row(*cells)
             return line
@@ -77,12 +77,15 @@ def _bar(description: str, total: int | None, done: int, unit: str) -> Generator
     with Progress(Line(table_column=Column(no_wrap=True)), console=console) as progress:
         task = progress.add_task(description, total=total, completed=done, rate="", note="", metric="")
         pace = _Pace(time.monotonic)
-        kept = {"note": "", "metric": ""}
+        last_note, last_metric = "", ""
 
         def advance(count: int = 1, note: str = "", total: int | None = None, metric: str = "") -> None:
+            nonlocal last_note, last_metric
             pace.add(count)
-            kept.update({name: text for name, text in (("note", note), ("metric", metric)) if text})
-            progress.update(task, advance=count, total=total, rate=pace.text(), **kept)
+            last_note, last_metric = note or last_note, metric or last_metric
+            progress.update(
+                task, advance=count, total=total, rate=pace.text(), note=last_note, metric=last_metric
+            )
 
         yield advance
 

@@ -42,26 +42,26 @@ class Table:
             notes=[printable(note) for note in self.notes],
         )
         text = made._text()
-        fits = width is None or max(map(len, text.splitlines()), default=0) <= width
-        return text if fits else made._text_of_width(width)
+        if width is None or max(map(len, text.splitlines()), default=0) <= width:
+            return text
+        return made._text_of_width(width)
 
     def _text_of_width(self, width: int) -> str:
-        from rich import box, console, table  # most tables are narrower
+        from rich import box, console, table, text  # most tables are narrower
 
         drawn = table.Table(box=box.Box(_RULES), padding=(0, 1), pad_edge=False, show_edge=False)
         for name in self.columns:
-            drawn.add_column(console.Text(name), justify="right" if name in self.numeric else "left")
+            drawn.add_column(text.Text(name), justify="right" if name in self.numeric else "left")
         for row, following in zip(self.rows, [*self.rows[1:], ["last"]], strict=True):
             if row:
-                drawn.add_row(*map(console.Text, row), end_section=not following)
+                drawn.add_row(*map(text.Text, row), end_section=not following)
         file = io.StringIO()
         console.Console(file=file, width=width, color_system=None, legacy_windows=False).print(drawn)
         lines = [*(textwrap.wrap(self.title, width) if self.title else []), *([""] if self.title else [])]
         lines += [line.rstrip() for line in file.getvalue().splitlines()]
         lines += [""] if self.notes else []
-        return (
-            "\n".join([*lines, *(line for note in self.notes for line in textwrap.wrap(note, width))]) + "\n"
-        )
+        lines += [line for note in self.notes for line in textwrap.wrap(note, width)]
+        return "\n".join(lines) + "\n"
 
     def _text(self) -> str:
         widths = self._widths()
