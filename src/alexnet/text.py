@@ -103,3 +103,8 @@ def duration(seconds: float) -> str:
         return f"{seconds:.2g} s"
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def encodable(text: str) -> str:
+    """The text with what UTF-8 cannot encode escaped, such as the lone surrogate that JSON's "\\ud800" is."""
+    return text.encode("utf-8", "backslashreplace").decode()

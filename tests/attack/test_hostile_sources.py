@@ -133,6 +133,7 @@ READ = {
     "metadata that are null": labels_table([0, 1] * 4, features=b"null"),
     "metadata that are not UTF-8": labels_table([0, 1] * 4, features=b"\xff"),
     "names that are a number": labels_table([0, 1] * 4, features=named(5)),
+    "names that UTF-8 cannot encode": labels_table([0, 1] * 4, features=named(["a", "\ud800"])),
     "names with line breaks": labels_table(["a\nb", "\x1b[31m"] * 4),
 }
 REFUSED = {
@@ -172,4 +173,23 @@ def test_large_numbers_of_yolo_classes_are_refused_at_once(tmp_path: Path, numbe
             (tmp_path / "images" / split / f"{name}.jpg").write_bytes(encoded(40, 40, "JPEG"))
             (tmp_path / "labels" / split / f"{name}.txt").write_text(f"{number} 0.5 0.5 0.2 0.2\n")
     with pytest.raises(DataError, match=r"line 1: .* is no number of a class"):
+        open_source(tmp_path)
+
+
+@pytest.mark.parametrize("width", [float("inf"), float("nan"), 10**400, "\ud800"])
+def test_sizes_of_coco_that_are_no_numbers_are_refused(tmp_path: Path, width: object) -> None:
+    images = [
+        {"id": number, "file_name": f"{number}.png", "width": width, "height": 40} for number in range(4)
+    ]
+    boxes = [
+        {"id": number, "image_id": number, "category_id": 0, "bbox": [1, 2, 30, 30]} for number in range(4)
+    ]
+    document = {"images": images, "annotations": boxes, "categories": [{"id": 0, "name": "a"}]}
+    (tmp_path / "annotations").mkdir()
+    for split in ("train", "val"):
+        (tmp_path / split).mkdir()
+        for number in range(4):
+            (tmp_path / split / f"{number}.png").write_bytes(encoded(40, 40, "PNG"))
+        (tmp_path / "annotations" / f"instances_{split}.json").write_text(json.dumps(document))
+    with pytest.raises(DataError, match=r"instances_train\.json"):
         open_source(tmp_path)

@@ -26,7 +26,7 @@ from alexnet.data.sources.split_names import split_of_path
 from alexnet.data.sources.tree import Tree
 from alexnet.errors import DataError
 from alexnet.json_reader import parse_json
-from alexnet.text import counted
+from alexnet.text import counted, encodable
 
 _FORM = "COCO boxes"
 _KEYS = ("images", "annotations", "categories")
@@ -84,7 +84,7 @@ class _Content:
     def parse(cls, tree: Tree, file: int, content: Mapping[str, Any]) -> _Content:
         """DataError, naming the file, for anything that is not in COCO's format."""
         try:
-            categories = {each["id"]: str(each["name"]).strip() for each in content["categories"]}
+            categories = {each["id"]: encodable(str(each["name"]).strip()) for each in content["categories"]}
             images = {
                 each["id"]: (str(each["file_name"]), (_side(each, "width"), _side(each, "height")))
                 for each in content["images"]
@@ -98,7 +98,7 @@ class _Content:
                     objects[each["image_id"]].append(
                         (categories[each["category_id"]], _corners(each["bbox"]))
                     )
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             where = f"{tree.path}: {tree.listing.path(file)}"
             raise DataError(f"{where} is not in COCO's format: {error!r}") from error
         ordered = dict(sorted(categories.items(), key=lambda item: (str(type(item[0])), item[0])))

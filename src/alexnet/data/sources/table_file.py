@@ -19,6 +19,7 @@ from alexnet.data.decode import is_photo
 from alexnet.data.sources.base import SourceOptions
 from alexnet.errors import DataError
 from alexnet.json_reader import as_object, parse_json
+from alexnet.text import encodable
 
 _PARQUET_SUFFIXES = (".parquet", ".pq")
 _MAX_CLASSES = 100_000
@@ -259,7 +260,7 @@ def _class_names(file: TableFile, feature: Any) -> tuple[str, ...]:
         count = len(cast(list[Any], names))
         raise DataError(f"{file.path}: {count:,} names of classes, more than {_MAX_CLASSES:,}")
     found: dict[str, None] = {}
-    for name in map(str, names if isinstance(names, list) else ()):
+    for name in (encodable(str(each)) for each in (names if isinstance(names, list) else ())):
         again = (f"{name} ({number})" for number in itertools.count(2))
         found[name if name not in found else next(each for each in again if each not in found)] = None
     return tuple(found)
