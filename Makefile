@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup quickstart test lint package check attack bench results docs clean
+.PHONY: help setup quickstart test lint package check attack bench results docs site clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -35,7 +35,7 @@ package: $(STAMP) ## build wheel and source archive; install the wheel in a new 
 	$(BIN)/python -m twine check --strict $(BUILT)/*
 	$(BIN)/python -m tools.installation $(BUILT)/*.whl
 
-check: lint docs package test ## exactly what CI runs
+check: lint docs package site test ## exactly what CI runs
 
 attack: $(STAMP) ## damage files, kill commands, send hostile inputs: [MINUTES=N] [SEED=N] [ONLY=KIND...] [RECORD=DIR]
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.attack $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) \
@@ -51,6 +51,9 @@ results: $(STAMP) ## make the recorded runs that are missing or stale: DATA=fold
 
 docs: $(STAMP) ## fail if a table in README or docs differs from results/
 	$(BIN)/python -m tools.documents --check
+
+site: $(STAMP) ## the site of the documentation, in build/site; fails if a link leads nowhere
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m tools.site
 
 clean: ## remove the environment and caches
 	rm -rf $(VENV) build .pytest_cache .ruff_cache .hypothesis

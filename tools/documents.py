@@ -1,6 +1,7 @@
 """Tables and figures of README and docs, made from `results/`: `python -m tools.documents [--check]`.
 
-A table is placed between `<!-- table: NAME -->` and `<!-- end -->`; no number in it is typed by hand. A
+A table is placed between `<!-- table: NAME -->` and `<!-- end -->`; no number in it is typed by hand. A text
+made from the code is placed between `<!-- text: NAME -->` and `<!-- end -->`. A
 figure is placed between `<!-- picture: NAME -->` and `<!-- end -->`; its PNG and SVG are in `docs/images`,
 and are written again if its description changes.
 """
@@ -27,6 +28,7 @@ from tools import (
     lecture,
     own_photos,
     paper_tables,
+    reference,
     result_tables,
     scaling,
     views,
@@ -35,7 +37,7 @@ from tools import (
 from tools.star_course import star_course
 from tools.what_came_after import what_came_after
 
-_PLACE = re.compile(r"(<!-- (table|picture): ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+_PLACE = re.compile(r"(<!-- (table|picture|text): ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _IMAGES = Path("docs", "images")
 
 TABLES: dict[str, Callable[[Path], Table]] = {
@@ -78,6 +80,9 @@ TABLES: dict[str, Callable[[Path], Table]] = {
 }
 
 
+TEXTS: dict[str, Callable[[], str]] = {"commands": reference.commands, "interface": reference.interface}
+
+
 PICTURES: dict[str, Callable[[Path], tuple[Figure, str]]] = {
     "why-so-long": why_so_long.picture,
     "own-photos-candidates": own_photos.picture,
@@ -99,6 +104,8 @@ def refreshed(path: Path, root: Path) -> tuple[str, dict[str, Figure]]:
         if kind == "table":
             table = TABLES[name](root / "results").markdown()
             return begin + table.replace("](results/", f"]({results}/") + end
+        if kind == "text":
+            return f"{begin}\n{TEXTS[name]()}\n{end}"
         figure, alt_text = PICTURES[name](root / "results")
         whole = f"{begin}![{alt_text}]({where}/{name}.png)\n{end}"
         if whole != found[0] or not all(
@@ -133,7 +140,7 @@ def stale(root: Path) -> list[Path]:
 def documents(root: Path) -> Iterator[Path]:
     """The Markdown documents that may hold tables and figures."""
     yield root / "README.md"
-    yield from sorted((root / "docs").glob("*.md"))
+    yield from sorted((root / "docs").rglob("*.md"))
 
 
 def main() -> int:
