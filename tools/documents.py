@@ -80,7 +80,12 @@ TABLES: dict[str, Callable[[Path], Table]] = {
 }
 
 
-TEXTS: dict[str, Callable[[], str]] = {"commands": reference.commands, "interface": reference.interface}
+TEXTS: dict[str, Callable[[], str]] = {
+    "commands": reference.commands,
+    "keys": reference.keys,
+    "interface": reference.interface,
+}
+"""Texts made from the code."""
 
 
 PICTURES: dict[str, Callable[[Path], tuple[Figure, str]]] = {

@@ -1,15 +1,17 @@
-"""Reference pages made from the code: the help of every command, and the names of the Python interface."""
+"""Reference pages made from the code: commands, keys of the configuration, names of the Python interface."""
 
 from __future__ import annotations
 
 import contextlib
 import io
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from unittest.mock import patch
 
 import alexnet
 from alexnet.cli.main import GROUPS, main
+from alexnet.config_file import facts
+from alexnet.config_keys import ConfigKey, all_keys
 
 WIDTH = 100
 """Columns of the help texts."""
@@ -40,6 +42,25 @@ def _help(verb: str) -> str:
         if main([verb, "--help"]) != 0:
             raise RuntimeError(f"alexnet {verb} --help failed")
     return "\n".join(line.rstrip() for line in printed.getvalue().strip().splitlines())
+
+
+def keys() -> str:
+    """A table for each section of the configuration, with a row for each of its keys."""
+    found = all_keys()
+    sections = dict.fromkeys(key.name.rpartition(".")[0] for key in found)
+    tables = (_keys_table([key for key in found if key.name.rpartition(".")[0] == name]) for name in sections)
+    titles = (name or "The recipe" for name in sections)
+    return "\n\n".join(f"## {title}\n\n{table}" for title, table in zip(titles, tables, strict=True))
+
+
+def _keys_table(found: Sequence[ConfigKey]) -> str:
+    rows = ["| key | meaning | value |", "|---|---|---|"]
+    for key in found:
+        parts = "".join(f" `{part.name}`: {part.meaning} ({facts(part)})" for part in key.parts)
+        family = f" ({key.family})" if key.family else ""
+        cells = (f"`{key.short}`{family}", key.meaning + parts, facts(key))
+        rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    return "\n".join(rows)
 
 
 def interface() -> str:
