@@ -35,7 +35,8 @@ if TYPE_CHECKING:
     from alexnet.evaluation.run_evaluation import evaluate
     from alexnet.fitting.estimator import AlexNetClassifier as AlexNetClassifier
     from alexnet.fitting.fit import fit
-    from alexnet.models.registry import create_model, list_models
+    from alexnet.models.create import create_model
+    from alexnet.models.registry import list_models
     from alexnet.training.run import train
 
 __version__ = "0.1.0"
@@ -58,7 +59,7 @@ _LAZY = {
     "AlexNetClassifier": ("alexnet.fitting.estimator", "AlexNetClassifier"),
     "SourceOptions": ("alexnet.data.sources.base", "SourceOptions"),
     "Store": ("alexnet.data.store", "Store"),
-    "create_model": ("alexnet.models.registry", "create_model"),
+    "create_model": ("alexnet.models.create", "create_model"),
     "evaluate": ("alexnet.evaluation.run_evaluation", "evaluate"),
     "fit": ("alexnet.fitting.fit", "fit"),
     "list_models": ("alexnet.models.registry", "list_models"),
