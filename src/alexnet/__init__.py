@@ -31,8 +31,11 @@ if TYPE_CHECKING:
     from alexnet.data.prepare import prepare_source as prepare
     from alexnet.data.sources.base import SourceOptions as SourceOptions
     from alexnet.data.store import Store as Store
+    from alexnet.evaluation.any_model import evaluate_model, wrap_model
     from alexnet.evaluation.predictor import load
     from alexnet.evaluation.run_evaluation import evaluate
+    from alexnet.fitting.classic_estimators import SiftFisherClassifier as SiftFisherClassifier
+    from alexnet.fitting.classic_estimators import SparseCodingClassifier as SparseCodingClassifier
     from alexnet.fitting.estimator import AlexNetClassifier as AlexNetClassifier
     from alexnet.fitting.fit import fit
     from alexnet.models.create import create_model
@@ -42,30 +45,38 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = [
     "AlexNetClassifier",
+    "SiftFisherClassifier",
     "SourceOptions",
+    "SparseCodingClassifier",
     "Store",
     "__version__",
     "create_model",
     "evaluate",
+    "evaluate_model",
     "fit",
     "list_models",
     "load",
     "models",
     "prepare",
     "train",
+    "wrap_model",
 ]
 
 _LAZY = {
     "AlexNetClassifier": ("alexnet.fitting.estimator", "AlexNetClassifier"),
+    "SiftFisherClassifier": ("alexnet.fitting.classic_estimators", "SiftFisherClassifier"),
+    "SparseCodingClassifier": ("alexnet.fitting.classic_estimators", "SparseCodingClassifier"),
     "SourceOptions": ("alexnet.data.sources.base", "SourceOptions"),
     "Store": ("alexnet.data.store", "Store"),
     "create_model": ("alexnet.models.create", "create_model"),
     "evaluate": ("alexnet.evaluation.run_evaluation", "evaluate"),
+    "evaluate_model": ("alexnet.evaluation.any_model", "evaluate_model"),
     "fit": ("alexnet.fitting.fit", "fit"),
     "list_models": ("alexnet.models.registry", "list_models"),
     "load": ("alexnet.evaluation.predictor", "load"),
     "prepare": ("alexnet.data.prepare", "prepare_source"),
     "train": ("alexnet.training.run", "train"),
+    "wrap_model": ("alexnet.evaluation.any_model", "wrap_model"),
 }
 
 

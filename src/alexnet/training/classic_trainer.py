@@ -35,7 +35,7 @@ from torch import Tensor
 from alexnet import distributed
 from alexnet.checksum import Damaged, write_json_with_checksum
 from alexnet.classic.arrays import generator
-from alexnet.classic.compression import Codec, FeatureFile, Float16Codec, Pca, PqCodec, ProductQuantizer
+from alexnet.classic.compression import Codec, FeatureFile, Float16Codec, PqCodec, ProductQuantizer
 from alexnet.classic.config import ClassicConfig
 from alexnet.classic.pipeline import ChannelModel, Pipeline
 from alexnet.classic.svm import EarlyStopping, HingeSgd, SoftmaxCalibration, random_split, scores
@@ -240,12 +240,7 @@ class ClassicTrainer:
         """Learns PCA and codebook from a sample of descriptors."""
         channel = self.channel
         sample = self.sample_descriptors()
-        if channel.channel.pca:
-            pca = Pca(channel.channel.pca, whiten=channel.encoder.whitened).fit(sample)
-            components, mean = pca.projection()
-            channel.components.copy_(components)
-            channel.mean.copy_(mean)
-        channel.encoder.learn(channel.reduce(sample), self.config.training.seed)
+        channel.learn(sample, self.config.training.seed)
         self.cache.write_tensors(channel.state_dict())
         return {"descriptors": len(sample)}
 

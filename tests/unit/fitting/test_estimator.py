@@ -1,7 +1,8 @@
-"""`AlexNetClassifier` keeps scikit-learn's contract."""
+"""The estimators for images in memory keep scikit-learn's contract."""
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -18,6 +19,7 @@ from alexnet import recipes
 from alexnet.config import override
 from alexnet.data.classes import Class
 from alexnet.data.preprocessing import Preprocessing
+from alexnet.fitting.classic_estimators import SiftFisherClassifier, SparseCodingClassifier
 from alexnet.fitting.estimator import AlexNetClassifier
 from alexnet.models import bundle
 from alexnet.models.bundle import ModelBundle
@@ -99,13 +101,44 @@ def test_arrays_of_other_forms_are_refused(shape: tuple[int, ...]) -> None:
         AlexNetClassifier(device="cpu").fit(np.zeros(shape), np.arange(4) % 2)
 
 
+CLASSIC = (SiftFisherClassifier, SparseCodingClassifier)
+
+
+def small(kind: Any, **settings: Any) -> Any:
+    return kind(side=24, codebook_size=4, sample_descriptors=200, device="cpu", **settings)
+
+
+@pytest.mark.parametrize("kind", CLASSIC)
+def test_the_earlier_systems_classify_stripes(kind: Any) -> None:
+    images, labels = stripes(30, 0)
+    model = small(kind).fit(images, labels)
+    others, truth = stripes(20, 1)
+    assert (model.predict(others) == truth).mean() >= 0.9
+    gray = small(kind).fit(images[..., 0], labels)
+    assert (gray.predict(others[..., 0]) == truth).mean() >= 0.9
+    again = pickle.loads(pickle.dumps(model))
+    np.testing.assert_array_equal(again.predict_proba(others), model.predict_proba(others))
+
+
+def test_the_earlier_systems_have_the_channels_of_their_recipes() -> None:
+    images, labels = stripes(12, 0)
+    for kind in CLASSIC:
+        model = small(kind).fit(images, labels)
+        wanted = recipes.get(kind.recipe).classic.channels
+        assert [each.channel.descriptor for each in model.channels_] == [each.descriptor for each in wanted]
+        assert [each.channel.encoding for each in model.channels_] == [each.encoding for each in wanted]
+    with pytest.raises(ValueError, match="side=8 is smaller than the described patches"):
+        SiftFisherClassifier(side=8, device="cpu").fit(images, labels)
+
+
 def contract() -> Iterator[tuple[str, Any, Any]]:
     """The name of each of scikit-learn's checks, with the estimator and the check."""
-    for estimator, check in estimator_checks_generator(
-        AlexNetClassifier(tiny_network(), C=0.01, device="cpu")
-    ):
-        if check.func.__name__ not in LEFT_OUT:
-            yield f"{check.func.__name__} {check.keywords or ''}".strip(), estimator, check
+    estimators = [AlexNetClassifier(tiny_network(), C=0.01, device="cpu"), *map(small, CLASSIC)]
+    for each in estimators:
+        for estimator, check in estimator_checks_generator(each):
+            if check.func.__name__ not in LEFT_OUT:
+                name = f"{type(each).__name__} {check.func.__name__} {check.keywords or ''}".strip()
+                yield name, estimator, check
 
 
 @pytest.mark.parametrize(("estimator", "check"), [pytest.param(*each, id=name) for name, *each in contract()])

@@ -1,0 +1,68 @@
+"""Any torch model is tested and predicts like a model of this package."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tiny
+import torch
+from torch import nn
+
+import alexnet
+from alexnet.data.store import Store
+from alexnet.errors import CommandError
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    return tiny.store(tmp_path_factory.mktemp("tiny"))
+
+
+def brightness(mean: float = 0.0, std: float = 1.0) -> nn.Module:
+    """Logits by the distance of an image's mean from the brightness of each of the three classes."""
+    layers = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 3))
+    levels = (torch.tensor([70.0, 120.0, 170.0]) / 255 - mean) / std
+    with torch.no_grad():  # -(x - level)**2 without what is the same for all classes
+        layers[2].weight.copy_(100 * 2 * levels[:, None].expand(3, 3) / 3)
+        layers[2].bias.copy_(-100 * levels**2)
+    return layers
+
+
+def test_a_sequential_is_tested_with_ten_crops(store: Store) -> None:
+    predictor = alexnet.wrap_model(
+        brightness(), store, input_size=64, mean=(0, 0, 0), std=(1, 1, 1), name="brightness", device="cpu"
+    )
+    result = alexnet.evaluate_model(predictor, store, views="ten")
+    assert (result.images, result.top1_errors, str(result.views)) == (21, 0, "ten")
+    assert repr(result).startswith("EvalResult(brightness on val of store, ten: 21 images, top-1 error 0.0 %")
+    photo = np.full((90, 80, 3), 120, np.uint8)
+    ((best,),) = predictor.predict(photo, top=1)
+    assert best.name == "class1"
+    with pytest.raises(CommandError, match="has no hidden layer"):
+        predictor.features(photo)
+
+
+def test_inputs_are_normalized_as_in_torchvision(store: Store) -> None:
+    predictor = alexnet.wrap_model(brightness(0.4, 0.2), store, mean=3 * [0.4], std=3 * [0.2], device="cpu")
+    assert alexnet.evaluate_model(predictor, store, views="center").top1_errors == 0
+    image = torch.full((72, 72, 3), 204, dtype=torch.uint8)
+    torch.testing.assert_close(predictor.preprocessing(image), torch.full((3, 72, 72), 2.0))
+
+
+def test_a_run_is_tested_like_by_evaluate(store: Store, tmp_path: Path) -> None:
+    run = tiny.run(tmp_path / "run", store)
+    (wanted,) = alexnet.evaluate(run.path, store, views="ten", device="cpu")
+    found = alexnet.evaluate_model(alexnet.load(run.path, device="cpu"), store, views="ten")
+    assert (found.top1_errors, found.per_class) == (wanted.top1_errors, wanted.per_class)
+    assert found.nll == pytest.approx(wanted.nll, rel=1e-6)
+
+
+def test_what_does_not_fit_is_refused(store: Store) -> None:
+    with pytest.raises(CommandError, match=r"returns \(2, 5\) for 2 images, expected logits \(2, 3\)"):
+        alexnet.wrap_model(nn.Sequential(nn.Flatten(), nn.LazyLinear(5)), store, device="cpu")
+    with pytest.raises(CommandError, match=r"does not take images \(2, 3, 72, 72\)"):
+        alexnet.wrap_model(nn.Linear(5, 3), store, device="cpu")
+    with pytest.raises(CommandError, match="must be 3 fractions of white"):
+        alexnet.wrap_model(brightness(), store, mean=(123, 117, 104), device="cpu")
