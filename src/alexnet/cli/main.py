@@ -38,6 +38,7 @@ GROUPS = {
         "compose": "Make scenes of several objects from a store of photos with boxes.",
         "inspect": "Check a source of photos: counts, unusual and unreadable files.",
         "prepare": "Decode and resize photos and write them to a store.",
+        "convert": "Write a store as class folders, parquet or WebDataset tars.",
         "verify": "Check a store, run or exported file for damage.",
     },
     "Training": {

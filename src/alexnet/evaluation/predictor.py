@@ -20,7 +20,13 @@ from alexnet.data.decode import Pixels, UnreadableImage, in_channels
 from alexnet.data.photos import Photo, list_photos, pixels_of
 from alexnet.data.preprocessing import Preprocessing, to_stored_square
 from alexnet.errors import AlexNetError, CommandError, MissingPackage
-from alexnet.evaluation.inference import BATCH_SIZE, group_by_size, images_per_pass, testing
+from alexnet.evaluation.inference import (
+    BATCH_SIZE,
+    device_of,
+    group_by_size,
+    images_per_pass,
+    testing,
+)
 from alexnet.evaluation.views import ScaledView, parse_views, rendered_sizes, scaled_views
 from alexnet.models import bundle
 from alexnet.models.bundle import ModelBundle
@@ -78,9 +84,12 @@ class Predictor:
         classes = counted(len(self.classes), "class")
         named, preprocessing = first_few([each.name for each in self.classes], 3), self.preprocessing
         size = f"{preprocessing.crop} x {preprocessing.crop} {preprocessing.channels}"
-        tensors = (*self.model.parameters(), *self.model.buffers())
-        device = tensors[0].device if tensors else "cpu"
-        return f"{self.config.recipe}: {classes} ({named}), input {size}, on {device}"
+        return f"{self.config.recipe}: {classes} ({named}), input {size}, on {self.device}"
+
+    @property
+    def device(self) -> torch.device:
+        """The device of the model."""
+        return device_of(self.model)
 
     @property
     def bundle(self) -> ModelBundle:
