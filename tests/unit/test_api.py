@@ -14,6 +14,7 @@ import torch
 import alexnet
 from alexnet.errors import CommandError, Stopped
 from alexnet.progress import no_progress_bar
+from alexnet.runs.metrics_log import LogEvent, read_metrics
 from alexnet.runs.results import read_results
 from alexnet.tasks.base import ClassPrediction
 
@@ -36,8 +37,18 @@ def store(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> alexnet.Sto
 
 def test_prepare_train_evaluate_load_predict(photos: Path, store: alexnet.Store, tmp_path: Path) -> None:
     lines: list[str] = []
+    events: list[LogEvent] = []
     settings = [*SETTINGS, "schedule.epochs=1"]
-    result = alexnet.train(tiny.RECIPE, store, tmp_path / "run", *settings, device="cpu", log=lines.append)
+    result = alexnet.train(
+        *(tiny.RECIPE, store, tmp_path / "run", *settings),
+        device="cpu",
+        log=lines.append,
+        callback=events.append,
+    )
+    logged = read_metrics(tmp_path / "run" / "metrics.jsonl")
+    assert [{"event": e.event, "step": e.step, "epoch": e.epoch, **e.values} for e in events] == logged
+    (trained,) = [event for event in events if event.event == "train"]
+    assert trained.numbers["train/loss"] == trained.values["loss"]
     assert result.step == 6
     assert any(line.startswith("done after 6 updates: top-1 error ") for line in lines)
     (found,) = alexnet.evaluate(tmp_path / "run", store, views="center", device="cpu")

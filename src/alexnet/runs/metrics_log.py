@@ -13,12 +13,12 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeAlias
 
 from alexnet.checksum import Damaged, has_checksum, with_checksum, without_checksum
 from alexnet.errors import WorkError
@@ -34,10 +34,47 @@ _NUMBERS = ("seconds", "error", "loss", "strength", "top1_error", "total_steps",
 """Values that are numbers wherever they are, besides `step` and `epoch`."""
 
 
+@dataclass(frozen=True)
+class LogEvent:
+    """One line of a run's log, as a callback of `alexnet.train` receives it."""
+
+    event: str
+    """`start`, `train` (some updates), `validation`, `stage`, `result`, ..."""
+    step: int
+    """Updates so far; of a classic pipeline, images that were encoded."""
+    epoch: int
+    values: Mapping[str, Any]
+    """Such as `loss` and `error`, a fraction, of `train`."""
+
+    @property
+    def numbers(self) -> dict[str, float]:
+        """The values that are numbers, by names such as `train/loss`, as trackers take them."""
+        return {
+            f"{self.event}/{name}": value
+            for name, value in self.values.items()
+            if isinstance(value, int | float) and not isinstance(value, bool)
+        }
+
+
+Callback: TypeAlias = Callable[[LogEvent], None]
+"""Receives each line of a run's log when it is written, in the process that writes the log."""
+
+
+def no_callback(event: LogEvent) -> None:
+    """Does nothing."""
+
+
 class MetricsLog(AbstractContextManager["MetricsLog"]):
     """Appends to `metrics.jsonl` and to the events in `tensorboard`; only the main process has one."""
 
-    def __init__(self, file: Path, tensorboard: Path, first_step: int = 0, num_lines: int = 0):
+    def __init__(
+        self,
+        file: Path,
+        tensorboard: Path,
+        first_step: int = 0,
+        num_lines: int = 0,
+        callback: Callback = no_callback,
+    ):
         """Continues at `first_step`: lines of later steps, logged by an interrupted run, are dropped.
 
         `num_lines` were there at `first_step`. Where some of these are damaged or missing, the others are
@@ -57,6 +94,7 @@ class MetricsLog(AbstractContextManager["MetricsLog"]):
         purge_step = first_step + 1 if kept else None
         self._board = EventFile(tensorboard, purge_step)
         self._path = file
+        self._callback = callback
 
     @property
     def lost_note(self) -> str:
@@ -64,7 +102,10 @@ class MetricsLog(AbstractContextManager["MetricsLog"]):
         return f"{self._path} was damaged: {counted(self.lost, 'line')} lost" if self.lost else ""
 
     def write(self, event: str, step: int, epoch: int, **values: Any) -> None:
-        """Writes one line; numbers also go to TensorBoard as `event/name`. WorkError if the disk is full."""
+        """Writes one line; numbers also go to TensorBoard as `event/name`, and all to the callback.
+
+        WorkError if the disk is full.
+        """
         try:
             self._stream.write(_text({"event": event, "step": step, "epoch": epoch, **values}))
             self._stream.flush()
@@ -72,6 +113,7 @@ class MetricsLog(AbstractContextManager["MetricsLog"]):
             raise self._cannot_write(error) from error
         self._lines += 1
         self._board.write(event, step, values)
+        self._callback(LogEvent(event, step, epoch, values))
 
     def sync(self) -> int:
         """Makes sure that all lines are on the disk; returns their number. WorkError if the disk is full."""

@@ -85,7 +85,7 @@ def train_pipeline(
     with ExitStack() as stack:
         stack.enter_context(exclusive_lock(run.path))
         checkpoint.tidy(run.checkpoints)
-        done = _finished(run, options.log) if options.resume else None
+        done = _finished(run, options) if options.resume else None
         if done is not None:
             return done
         stack.enter_context(torch.no_grad())
@@ -98,7 +98,9 @@ def train_pipeline(
             store=store,
             device=options.device,
             cache=cache,
-            metrics=stack.enter_context(MetricsLog(run.metrics_file, run.tensorboard, encoded)),
+            metrics=stack.enter_context(
+                MetricsLog(run.metrics_file, run.tensorboard, encoded, callback=options.callback)
+            ),
             interruption=stack.enter_context(Interruption(options.minutes)),
             advance=stack.enter_context(options.progress(images * len(classic.channels), encoded)),
             log=options.log,
@@ -150,13 +152,14 @@ def sample_size(wanted: int, photos: int, patches: int) -> int:
     return min(wanted, photos * patches)
 
 
-def _finished(run: RunDir, log: Log) -> TrainResult | None:
+def _finished(run: RunDir, options: TrainOptions) -> TrainResult | None:
     """The result of the run if it has finished; DataError if its checkpoint is damaged."""
-    found = checkpoint.newest(run.checkpoints, log)
+    found = checkpoint.newest(run.checkpoints, options.log)
     if found is None:
         return None
     result = TrainResult(found.step, **found.meta["result"])
-    with MetricsLog(run.metrics_file, run.tensorboard, found.step, found.log_lines) as metrics:
+    place = (run.metrics_file, run.tensorboard)
+    with MetricsLog(*place, found.step, found.log_lines, options.callback) as metrics:
         _end(run, metrics, result)
     return result
 

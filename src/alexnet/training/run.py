@@ -28,6 +28,7 @@ from alexnet.models.summary import summarize
 from alexnet.optim.schedules import make_schedule
 from alexnet.progress import Progress, no_progress
 from alexnet.runs.environment import Environment
+from alexnet.runs.metrics_log import Callback, no_callback
 from alexnet.runs.results import ViewSet
 from alexnet.runs.run_dir import RunDir, find_weights
 from alexnet.tasks.base import task_of
@@ -91,6 +92,7 @@ def train(
     device: str | torch.device = "auto",
     progress: Progress = no_progress,
     log: Log = lambda line: None,
+    callback: Callback = no_callback,
 ) -> TrainResult:
     """Trains one run to its end and returns its result; everything else is in the run directory `run`.
 
@@ -101,7 +103,9 @@ def train(
     `settings`. On a CPU the result is bit for bit that of a run that was never stopped. With `weights_only` a
     finished run keeps its weights alone and cannot be trained on: it is a half to a third as large.
     `init_from` is a run directory or model file from whose weights the run is initialized: all, or those of
-    `init_layers`. `log` receives one line at a time, `progress(total, done)` makes the progress bar. Under
+    `init_layers`. `log` receives one line at a time, `progress(total, done)` makes the progress bar.
+    `callback` is a function that receives each line of `metrics.jsonl` as a `LogEvent` when it is written,
+    for trackers such as W&B; an exception of it ends the training, and the last checkpoint stays. Under
     `torchrun` the processes share each batch.
 
     `Stopped` after saving, at a signal or after `minutes`. CommandError, before anything is written, if
@@ -132,6 +136,7 @@ def train(
             init_from=source,
             progress=progress if distributed.is_main() else no_progress,
             log=log,
+            callback=callback,
         )
         result = train_run(config, opened, place, options)
         metric = task_info(config.training.loss).logged.validation

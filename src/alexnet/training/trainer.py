@@ -39,7 +39,7 @@ from alexnet.io import exclusive_lock
 from alexnet.models import bundle
 from alexnet.optim.param_groups import set_learning_rates
 from alexnet.progress import Progress, no_progress
-from alexnet.runs.metrics_log import MetricsLog, was_initialized
+from alexnet.runs.metrics_log import Callback, MetricsLog, no_callback, was_initialized
 from alexnet.runs.run_dir import RunDir
 from alexnet.text import counted, percentage
 from alexnet.training import advice, checkpoint
@@ -86,6 +86,8 @@ class TrainOptions:
     """Whether a finished run keeps its weights alone, without the state that more epochs would need."""
     progress: Progress = no_progress
     log: Log = lambda line: None
+    callback: Callback = no_callback
+    """Receives each line of the run's log."""
     clock: Callable[[], float] = time.monotonic
     """Seconds since any fixed time; `schedule.minutes` counts them."""
 
@@ -104,7 +106,7 @@ def train_network(
     if not resumed:
         trainer.initialize(options.init_from)
     with ExitStack() as stack:
-        stack.enter_context(trainer.open_metrics())
+        stack.enter_context(trainer.open_metrics(options.callback))
         stack.enter_context(torch.backends.cudnn.flags(enabled=True, benchmark=True))
         # Processes agree on stopping, on a GPU not at every update, since this waits for the GPU.
         agree_every_steps = 20 if device.type == "cuda" else 1
@@ -347,7 +349,7 @@ class Trainer:
     # Logging.
 
     @contextmanager
-    def open_metrics(self) -> Generator[None]:
+    def open_metrics(self, callback: Callback = no_callback) -> Generator[None]:
         """Opens the log for `event`; while it is open, no other process can train in the run directory."""
         distributed.barrier()  # other processes have read the checkpoints
         if not distributed.is_main():
@@ -357,7 +359,9 @@ class Trainer:
         with ExitStack() as stack:
             stack.enter_context(exclusive_lock(self.run.path))
             checkpoint.tidy(self.run.checkpoints)
-            self.metrics = stack.enter_context(MetricsLog(file, tensorboard, self.step, self.log_lines))
+            self.metrics = stack.enter_context(
+                MetricsLog(file, tensorboard, self.step, self.log_lines, callback)
+            )
             if note := self.metrics.lost_note:
                 self.log(note)
             self.run.write_config(self.config)  # that of a resumed run may have changed
