@@ -15,7 +15,7 @@ from PIL import Image
 
 from alexnet.cli.main import main
 from alexnet.data import convert
-from alexnet.data.convert import convert_store
+from alexnet.data.convert import FORMS, convert_store
 from alexnet.data.image_reader import read_photo
 from alexnet.data.manifest import PrepareSettings
 from alexnet.data.prepare import prepare
@@ -38,7 +38,7 @@ def pictures(store: Store, split: str) -> list[tuple[bytes, str]]:
     )
 
 
-@pytest.mark.parametrize("to", ["imagefolder", "parquet"])
+@pytest.mark.parametrize("to", FORMS)
 def test_what_is_converted_is_prepared_to_the_same_store(store: Store, tmp_path: Path, to) -> None:
     made = convert_store(store, tmp_path / "out", to)
     assert made.images == {"train": 48, "val": 21}

@@ -7,7 +7,7 @@ import tarfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from alexnet.data.sources import cifar, coco, idx, imagenet, layout, parquet, voc, yolo
+from alexnet.data.sources import cifar, coco, idx, imagenet, layout, parquet, voc, webdataset, yolo
 from alexnet.data.sources.base import Source, SourceOptions
 from alexnet.data.sources.photo_files import OpenedSource
 from alexnet.data.sources.selection import check_fraction, hold_out
@@ -17,7 +17,7 @@ from alexnet.errors import CommandError, DataError, NotFound
 _SUPPORTED = (
     "the official ILSVRC-2012 tars, Kaggle's tree, folders of splits or classes, photos with a label file, "
     "a tar of these, Tiny ImageNet, parquet and Arrow files, COCO, YOLO and PASCAL VOC boxes, IDX files, "
-    "CIFAR's batches, photos named <wnid>_*.JPEG"
+    "CIFAR's batches, WebDataset tars, photos named <wnid>_*.JPEG"
 )
 
 
@@ -61,14 +61,14 @@ def open_source(
 
 def _recognize(path: Path, options: SourceOptions) -> Source:
     if path.is_dir():
-        source = imagenet.read_tars(path)
+        source = imagenet.read_tars(path) or webdataset.read_tars(path)
         return _checked(source, options, ()) if source else _from_tree(open_folder(path), options)
     if parquet.is_table(path.name):
         return _checked(parquet.read_files(path.parent, [path.name], options), options, _TABLES)
     refuse_compressed(path)
     if not tarfile.is_tarfile(path):
         raise DataError(f"{path} is not a folder, tar or parquet file; supported are {_SUPPORTED}")
-    source = imagenet.read_train_tar(path)
+    source = imagenet.read_train_tar(path) or webdataset.read_tars(path)
     if source:
         return _checked(source, options, ())
     source = _from_tree(open_tar(path), options)
