@@ -93,7 +93,7 @@ def read_tars(path: Path) -> Source | None:
 
 
 def _tars_in(folder: Path) -> list[Path]:
-    """The tars directly in a folder, sorted; none if there are folders beside them, or it cannot be listed."""
+    """The tars directly in a folder, sorted; none if folders are beside them, or it cannot be listed."""
     try:
         entries = sorted(each for each in folder.iterdir() if not each.name.startswith("."))
     except OSError:  # the next reader reports it
