@@ -49,8 +49,8 @@ class DataConfig:
     mirror: bool = True
     """Mirror each training image with probability 1/2."""
     pca_lighting: Literal["none", "source", "paper"] = "none"
-    """Color noise along the principal components: standard deviations x strength, with inputs / (1 + strength)
-    (source), or eigenvalues x strength (paper)."""
+    """Color noise along the principal components: standard deviations x strength, and inputs divided by
+    1 + strength (source), or eigenvalues x strength (paper)."""
     pca_lighting_strength: float = 0.1
     """Standard deviation of the draws that `pca_lighting` multiplies (paper, section 4.1); with `source`,
     inputs are also divided by 1 + this."""
