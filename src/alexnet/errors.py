@@ -1,6 +1,6 @@
 """Exceptions, one per exit code. A message is one line: what was found, what was expected, what to type.
 
-Each is also the exception of Python that says the same, so that `except ValueError` or `except
+Each is also the exception of Python with the same meaning, so that `except ValueError` or `except
 FileNotFoundError` catches it.
 """
 

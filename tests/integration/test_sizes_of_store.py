@@ -1,4 +1,4 @@
-"""Image sizes that nobody typed follow from the store, and stay in the run."""
+"""Image sizes that are not typed follow from the store, and stay in the run."""
 
 from __future__ import annotations
 

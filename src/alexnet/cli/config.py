@@ -10,7 +10,7 @@ import typer
 
 from alexnet import recipes
 from alexnet.classic.config import SHARED_KEYS
-from alexnet.cli.options import ConfigOption, recipe_names, setting_keys, settings_of_file
+from alexnet.cli.options import ConfigOption, SettingsArgument, recipe_names, settings_of_file
 from alexnet.cli.output import write_lines
 from alexnet.config import RunConfig, override, to_dict
 from alexnet.runs.run_dir import RunDir
@@ -23,12 +23,7 @@ def command(
             metavar="RECIPE|RUN", help="A recipe, or a run directory.", autocompletion=recipe_names
         ),
     ] = "",
-    settings: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="KEY=VALUE...", help="Settings to change, as for `train`.", autocompletion=setting_keys
-        ),
-    ] = None,
+    settings: SettingsArgument = None,
     config: ConfigOption = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object, with the size of the model.")

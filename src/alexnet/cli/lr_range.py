@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from alexnet.cli.options import ConfigOption, recipe_names, setting_keys, settings_of_file
+from alexnet.cli.options import ConfigOption, SettingsArgument, recipe_names, settings_of_file
 from alexnet.cli.output import write_lines
 from alexnet.cli.progress import progress_bar
 
@@ -21,12 +21,7 @@ def command(
     out: Annotated[Path, typer.Option(metavar="FILE.png", help="The figure to write.")] = Path(
         "lr-range.png"
     ),
-    settings: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="KEY=VALUE...", help="Settings to change, as for `train`.", autocompletion=setting_keys
-        ),
-    ] = None,
+    settings: SettingsArgument = None,
     config: ConfigOption = None,
     init_from: Annotated[
         Path | None, typer.Option(metavar="RUN|FILE", help="Initialize from the weights of this model.")

@@ -65,6 +65,14 @@ def _short_keys(keys: Iterable[ConfigKey]) -> list[str]:
     return list(dict.fromkeys(key.short for key in keys))
 
 
+SettingsArgument = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="KEY=VALUE...", help="Settings to change, as for `train`.", autocompletion=setting_keys
+    ),
+]
+"""`KEY=VALUE...` of commands that take the settings of `train`."""
+
 ConfigOption = Annotated[
     Path | None,
     typer.Option(

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from alexnet.cli.options import ConfigOption, recipe_names, setting_keys, settings_of_file
+from alexnet.cli.options import ConfigOption, SettingsArgument, recipe_names, settings_of_file
 from alexnet.cli.output import write_lines
 
 
@@ -18,12 +18,7 @@ def command(
         typer.Argument(metavar="RECIPE", help="A network of `alexnet recipes`.", autocompletion=recipe_names),
     ] = "",
     out: Annotated[Path, typer.Option(metavar="FILE.png", help="The figure to write.")] = Path("preview.png"),
-    settings: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="KEY=VALUE...", help="Settings to change, as for `train`.", autocompletion=setting_keys
-        ),
-    ] = None,
+    settings: SettingsArgument = None,
     config: ConfigOption = None,
     photos: Annotated[int, typer.Option(min=1, help="Number of photos, of different classes.")] = 6,
     epochs: Annotated[int, typer.Option(min=1, help="Number of augmentations of each photo.")] = 6,

@@ -173,7 +173,7 @@ class TrainingEnd:
 
 
 def training_end(path: Path, updates: int | None = None) -> TrainingEnd | None:
-    """How far the run with the log at `path` was trained, or what its log says of the first `updates`.
+    """How far the run with the log at `path` was trained, or what its log has about the first `updates`.
 
     None without a log, and for what is not trained by updates, such as classic pipelines.
     """
