@@ -172,7 +172,6 @@ def test_a_candidate_that_takes_too_long_is_left_out(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fitting_candidates, "FISHER_SHARE", 1.0)
-    monkeypatch.setattr(fitting_candidates, "FISHER_FIXED_COST", 0.0)
     train, clock, lines = fitting.train, [0.0], []
 
     def slow(config: Any, store: Any, place: Path, **options: Any) -> Any:

@@ -7,7 +7,7 @@ large samples.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Self
 
 import torch
@@ -17,8 +17,14 @@ from torch import Tensor
 from alexnet.classic.arrays import as_matrix, generator, in_kind, random_rows
 from alexnet.classic.sparse_coding import lasso
 
+OnRound = Callable[[int], None]
+"""Called after each round of learning with its number, from 1; what it raises ends the learning."""
 VECTORS_AT_ONCE = 8192
 """Rows whose distances or posteriors are in memory at once."""
+
+
+def ignore_round(number: int) -> None:
+    """An `OnRound` that does nothing."""
 
 
 class KMeans(BaseEstimator):
@@ -37,7 +43,7 @@ class KMeans(BaseEstimator):
         self.tol = tol
         self.random_state = random_state
 
-    def fit(self, X: Any, y: Any = None) -> Self:  # noqa: N803 - scikit-learn's name
+    def fit(self, X: Any, y: Any = None, *, on_round: OnRound = ignore_round) -> Self:  # noqa: N803 - scikit-learn's name
         """Fits rows (N, D); ValueError if they are fewer than the clusters."""
         vectors = as_matrix(X)
         if len(vectors) < self.n_clusters:
@@ -45,9 +51,10 @@ class KMeans(BaseEstimator):
         randomness = generator(self.random_state)
         self.cluster_centers_ = draw(vectors, self.n_clusters, randomness)
         self.inertia_ = torch.inf
-        for _ in range(self.max_iter):
+        for number in range(1, self.max_iter + 1):
             before = self.inertia_
             self._round(vectors, randomness)
+            on_round(number)
             if self.inertia_ >= before * (1 - self.tol):
                 break
         return self
@@ -98,7 +105,7 @@ class DiagonalMixture(BaseEstimator):
         self.means_init = means_init
         self.random_state = random_state
 
-    def fit(self, X: Any, y: Any = None) -> Self:  # noqa: N803 - scikit-learn's name
+    def fit(self, X: Any, y: Any = None, *, on_round: OnRound = ignore_round) -> Self:  # noqa: N803 - scikit-learn's name
         """Fits a sample (N, D); ValueError if N is less than the number of components."""
         rows = as_matrix(X)
         if len(rows) < self.n_components:
@@ -110,6 +117,7 @@ class DiagonalMixture(BaseEstimator):
         for number in range(1, self.max_iter + 1):
             self.n_iter_ = number
             before, self.lower_bound_ = self.lower_bound_, self._step(rows)
+            on_round(number)
             if abs(self.lower_bound_ - before) < self.tol:
                 self.converged_ = True
                 break
@@ -189,13 +197,16 @@ class OnlineDictionary(BaseEstimator):
         self.tol = tol
         self.random_state = random_state
 
-    def fit(self, X: Any, y: Any = None) -> Self:  # noqa: N803 - scikit-learn's name
-        """Fits descriptors (N, D) in random order; ValueError if they are fewer than the atoms."""
+    def fit(self, X: Any, y: Any = None, *, on_round: OnRound = ignore_round) -> Self:  # noqa: N803 - scikit-learn's name
+        """Fits descriptors (N, D) in random order; ValueError if they are fewer than the atoms.
+
+        A round is a mini-batch.
+        """
         vectors = as_matrix(X)
         self._begin(vectors)
         for _ in range(self.max_iter):
             order = torch.randperm(len(vectors), generator=self._generator).to(vectors.device)
-            self._learn(vectors[rows] for rows in order.split(self.batch_size))
+            self._learn((vectors[rows] for rows in order.split(self.batch_size)), on_round)
         return self
 
     def _begin(self, vectors: Tensor) -> None:
@@ -208,7 +219,7 @@ class OnlineDictionary(BaseEstimator):
         self._sums = torch.zeros_like(self.components_)
         self.batches_ = 0
 
-    def _learn(self, batches: Iterable[Tensor]) -> None:
+    def _learn(self, batches: Iterable[Tensor], on_round: OnRound = ignore_round) -> None:
         for batch in batches:
             codes = lasso(batch, self.components_, self.alpha, self.tol).dense(self.n_components)
             self.batches_ += 1
@@ -216,6 +227,7 @@ class OnlineDictionary(BaseEstimator):
             self._uses.mul_(faded).addmm_(codes.T, codes)
             self._sums.mul_(faded).addmm_(codes.T, batch)
             self._update_atoms(batch)
+            on_round(self.batches_)
 
     def _faded(self, count: int) -> float:
         """The weight of past batches, which were coded with an earlier dictionary (Mairal et al., section

@@ -60,8 +60,11 @@ class ClassicConfig:
     """Each channel has its own classifiers; their calibrated probabilities are averaged."""
     sample_descriptors: Annotated[int, Range(at_least=1)] = 250_000
     """Descriptors on which a channel's reduction and codebook are fitted."""
+    classifier: Literal["svm", "least-squares"] = "svm"
+    """Linear classifiers: support vector machines by averaged SGD with early stopping, as published, or
+    regularized least squares, solved exactly, which is better for few images: at most 10,000."""
     held_out: Annotated[float, Range(at_least=0, below=1)] = 0.1
-    """Fraction of each class's training images held out for early stopping and calibration."""
+    """Fraction of each class's training images held out for early stopping and calibration of `svm`."""
     codes: Literal["float16", "pq"] = "float16"
     """How the images' vectors are stored for the classifier: float16, or product-quantized (a byte for 8
     numbers)."""

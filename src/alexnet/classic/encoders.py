@@ -11,7 +11,16 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from alexnet.classic.codebooks import DiagonalMixture, KMeans, OnlineDictionary, linear_form, nearest, unit
+from alexnet.classic.codebooks import (
+    DiagonalMixture,
+    KMeans,
+    OnlineDictionary,
+    OnRound,
+    ignore_round,
+    linear_form,
+    nearest,
+    unit,
+)
 from alexnet.classic.sparse_coding import CODES_AT_ONCE, SparseCodes, lasso
 
 
@@ -28,7 +37,7 @@ class Encoder(nn.Module, ABC):
     """Whether the PCA before it whitens the descriptors."""
 
     @abstractmethod
-    def learn(self, sample: Tensor, seed: int) -> None:
+    def learn(self, sample: Tensor, seed: int, on_round: OnRound = ignore_round) -> None:
         """Learns the codebook from descriptors (M, D); ValueError if there are fewer than K."""
 
     @abstractmethod
@@ -70,12 +79,12 @@ class FisherEncoder(Encoder):
         self.register_buffer("means", torch.zeros(components, dimension))
         self.register_buffer("variances", torch.ones(components, dimension))
 
-    def learn(self, sample: Tensor, seed: int) -> None:
+    def learn(self, sample: Tensor, seed: int, on_round: OnRound = ignore_round) -> None:
         """Fits the mixture to descriptors (M, D); ValueError if they are fewer than the components."""
         spread = float(sample.var(0).mean()) if len(sample) > 1 else 1.0
         reg_covar = LEAST_VARIANCE * max(spread, 1e-12)
-        mixture = DiagonalMixture(len(self.weights), reg_covar=reg_covar, random_state=seed).fit(sample)
-        self.hold(mixture)
+        mixture = DiagonalMixture(len(self.weights), reg_covar=reg_covar, random_state=seed)
+        self.hold(mixture.fit(sample, on_round=on_round))
 
     def hold(self, mixture: DiagonalMixture) -> None:
         """Copies the parameters of a fitted mixture."""
@@ -202,9 +211,10 @@ class SuperVectorEncoder(Encoder):
         self.size = codebook_size * (dimension + 1)
         self.register_buffer("words", torch.zeros(codebook_size, dimension))
 
-    def learn(self, sample: Tensor, seed: int) -> None:
+    def learn(self, sample: Tensor, seed: int, on_round: OnRound = ignore_round) -> None:
         """Runs k-means on descriptors (M, D); ValueError if there are fewer than K."""
-        self.words.copy_(KMeans(len(self.words), random_state=seed).fit(unit(sample)).cluster_centers_)
+        means = KMeans(len(self.words), random_state=seed).fit(unit(sample), on_round=on_round)
+        self.words.copy_(means.cluster_centers_)
 
     def forward(self, descriptors: Tensor, cells: Tensor) -> Tensor:
         """(N, P, D), (C, P; bool) -> (N, C * E)."""
@@ -279,9 +289,10 @@ def _coded(descriptors: Tensor, words: Tensor, neighbors: int) -> SparseCodes:
 class LlcEncoder(SparseEncoder):
     """Locality-constrained linear codes over a codebook of k-means centers."""
 
-    def learn(self, sample: Tensor, seed: int) -> None:
+    def learn(self, sample: Tensor, seed: int, on_round: OnRound = ignore_round) -> None:
         """Runs k-means on descriptors (M, D); ValueError if there are fewer than K."""
-        self.words.copy_(KMeans(len(self.words), random_state=seed).fit(unit(sample)).cluster_centers_)
+        means = KMeans(len(self.words), random_state=seed).fit(unit(sample), on_round=on_round)
+        self.words.copy_(means.cluster_centers_)
 
     def codes(self, descriptors: Tensor) -> SparseCodes:
         """Codes of descriptors (M, D) of length one."""
@@ -303,10 +314,10 @@ class LassoEncoder(SparseEncoder):
     hundredth of its length.
     """
 
-    def learn(self, sample: Tensor, seed: int) -> None:
+    def learn(self, sample: Tensor, seed: int, on_round: OnRound = ignore_round) -> None:
         """Learns an online dictionary from descriptors (M, D); ValueError if there are fewer than K."""
         dictionary = OnlineDictionary(len(self.words), alpha=PENALTY, tol=LASSO_TOLERANCE, random_state=seed)
-        self.words.copy_(dictionary.fit(unit(sample)).components_)
+        self.words.copy_(dictionary.fit(unit(sample), on_round=on_round).components_)
 
     def codes(self, descriptors: Tensor) -> SparseCodes:
         """Absolute values of the codes, as Yang et al. 2009 pool them."""

@@ -14,6 +14,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from alexnet.classic.codebooks import OnRound, ignore_round
 from alexnet.classic.compression import Pca
 from alexnet.classic.config import Channel, ClassicConfig
 from alexnet.classic.descriptors import DESCRIPTORS, Descriptor
@@ -79,13 +80,13 @@ class ChannelModel(nn.Module):
         self.classifier = nn.Linear(self.size, num_classes).requires_grad_(False)
         self.register_buffer("scale", torch.ones(()))
 
-    def learn(self, sample: Tensor, seed: int) -> None:
+    def learn(self, sample: Tensor, seed: int, on_round: OnRound = ignore_round) -> None:
         """Fits PCA and codebook to a sample (M, raw D) of raw descriptors; to be called without gradients."""
         if self.channel.pca:
             components, mean = Pca(self.channel.pca, whiten=self.encoder.whitened).fit(sample).projection()
             self.components.copy_(components)
             self.mean.copy_(mean)
-        self.encoder.learn(self.reduce(sample), seed)
+        self.encoder.learn(self.reduce(sample), seed, on_round)
 
     def describe(self, images: Tensor) -> Tensor:
         """(n, P, D) descriptors of photos (n, 3, S, S) after the PCA."""

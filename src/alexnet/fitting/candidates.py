@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 
 import torch
-from torch.nn.functional import cross_entropy
 
 from alexnet import recipes
 from alexnet.config import RunConfig, override
-from alexnet.models.registry import build
+from alexnet.fitting.speed import FisherSpeed, fisher_speed, network_speed
 from alexnet.runs.run_dir import PRETRAINED
 from alexnet.text import counted
 
@@ -29,16 +27,16 @@ VERY_MANY, LONG_MINUTES = 500, 30
 """From so many photos per class and minutes on, that network is `alexnet-modern`, with 20 million weights."""
 MOST_EPOCHS, LEAST_EPOCHS = 60, 4
 """Of a training, and for a network from random weights; chosen without a measurement."""
-FISHER_COST, MODERN_COST = 11.5, 2.0
-"""Estimated time for a photo, in units of one photo's training in the small network: all of `sift-fv`, an
-epoch of `alexnet-modern`."""
-FISHER_FIXED_COST = 6000.0
-"""Estimated time for the codebooks of `sift-fv`, in the same unit."""
+MODERN_COST = 2.0
+"""Estimated time of a photo's training in `alexnet-modern`, relative to the small network."""
+FISHER_PHOTOS = 5000
+"""At most so many training photos for `sift-fv`: the time for its classifiers grows with their cube."""
+FISHER_DESCRIPTORS = 64_000
+"""Descriptors that a codebook of `sift-fv` is learned from: 250 for each word. The recipe has 250,000."""
 LARGE_COST = 2 / 3 * (LARGE_INPUT / INPUT) ** 2
 """Time of a photo for `linear-large`, in the same unit: two views, forwards only."""
 LARGE_SHARE, FISHER_SHARE, SCRATCH_SHARE = 0.2, 0.4, 0.3
 """Shares of the time that `linear-large`, `sift-fv` and the networks from random weights may take."""
-_TIMED_BATCH, _TIMED_UPDATES = 32, 4
 
 
 @dataclass(frozen=True)
@@ -84,61 +82,70 @@ class Candidate:
         return f"{self.name} ({self.title}{f', {length}' if self.takes_time else ''})"
 
 
-def measure_speed(device: torch.device) -> float:
-    """Photos per second that train the small network, measured on random pixels for a second or so."""
-    model = build(recipes.get("alexnet-small").model, 10, INPUT, 3)
-    model.to(device=device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-    images = torch.randn(_TIMED_BATCH, 3, INPUT, INPUT, device=device).to(memory_format=torch.channels_last)
-    labels = torch.zeros(_TIMED_BATCH, dtype=torch.long, device=device)
-    seconds: list[float] = []
-    for _ in range(_TIMED_UPDATES):
-        start = time.perf_counter()
-        cross_entropy(model(images), labels).backward()
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        seconds.append(time.perf_counter() - start)
-    return _TIMED_BATCH / min(seconds[1:])  # the first one also chooses algorithms
+@dataclass(frozen=True)
+class Speed:
+    """Of this machine."""
+
+    network: float
+    """Photos per second that train the small network."""
+    fisher: FisherSpeed
+    """Of `sift-fv`."""
 
 
-def candidates(photos: Photos, seconds: float, speed: float, seed: int) -> list[Candidate]:
-    """What to train in so many seconds, in this order; `speed` is what `measure_speed` returned.
+def measure_speed(photos: Photos, device: torch.device) -> Speed:
+    """The machine's speed for such photos, measured for a second or two."""
+    pipeline = _fisher(photos, 0, 0.0).config
+    assert pipeline.classic is not None
+    fisher = fisher_speed(pipeline.classic, pipeline.data.input_size, device)
+    return Speed(network_speed(device, INPUT), fisher)
+
+
+def candidates(photos: Photos, seconds: float, speed: Speed, seed: int) -> list[Candidate]:
+    """What to train in so many seconds, in this order.
 
     The limits of the rule are choices that have not been measured yet.
     """
     found, left = [_linear(photos, seed)], seconds
-    large = LARGE_COST * photos.train / speed
+    epochs_per_second = speed.network / photos.train
+    large = LARGE_COST / epochs_per_second
     if photos.side >= LARGE_TEST_SIZE and large <= LARGE_SHARE * seconds:
         found.append(_linear_large(photos, seed))
         left -= large
-    fisher = (FISHER_FIXED_COST + FISHER_COST * photos.train) / speed
-    if fisher <= FISHER_SHARE * seconds:
+    fisher = speed.fisher.seconds(photos.train, FISHER_DESCRIPTORS)
+    if photos.train <= FISHER_PHOTOS and fisher <= FISHER_SHARE * seconds:
         found.append(_fisher(photos, seed, FISHER_SHARE * seconds / 60))
         left -= fisher
     scratch = SCRATCH_SHARE * left
-    enough = scratch * speed / photos.train >= LEAST_EPOCHS
+    enough = scratch * epochs_per_second >= LEAST_EPOCHS
     from_scratch = enough and photos.per_class >= MANY
     if from_scratch:
         left -= scratch
-    if left * speed / photos.train >= 1:
-        found.append(_fine_tuned(photos, seed, _Length.within(left, speed / photos.train)))
+    if left * epochs_per_second >= 1:
+        found.append(_fine_tuned(photos, seed, _Length.within(left, epochs_per_second)))
     if from_scratch and photos.per_class >= VERY_MANY and seconds >= 60 * LONG_MINUTES:
-        found.append(_modern(photos, seed, _Length.within(scratch, speed / MODERN_COST / photos.train)))
+        found.append(_modern(photos, seed, _Length.within(scratch, epochs_per_second / MODERN_COST)))
     elif from_scratch:
-        found.append(_small(photos, seed, _Length.within(scratch, speed / photos.train)))
+        found.append(_small(photos, seed, _Length.within(scratch, epochs_per_second)))
     return found
 
 
-def every_candidate(photos: Photos, seconds: float, speed: float, seed: int) -> list[Candidate]:
-    """One of each kind, whatever `candidates` would choose; those that are trained get so many seconds."""
-    per_photo = speed / photos.train
-    length = _Length.within(seconds, per_photo)
+def every_candidate(photos: Photos, seen: int, seed: int) -> list[Candidate]:
+    """One of each kind, whatever `candidates` would choose.
+
+    Those that gain from time see so many photos in training, each one once an epoch, and `alexnet-modern`,
+    which takes longer for each, fewer; `MOST_EPOCHS` at most.
+    """
+
+    def length(cost: float) -> _Length:
+        return _Length(min(MOST_EPOCHS, max(1, round(seen / cost / photos.train))))
+
     return [
         _linear(photos, seed),
         *([_linear_large(photos, seed)] if photos.side >= LARGE_TEST_SIZE else []),
         _fisher(photos, seed, most_minutes=0.0),
-        _fine_tuned(photos, seed, length),
-        _small(photos, seed, length),
-        _modern(photos, seed, _Length.within(seconds, per_photo / MODERN_COST)),
+        _fine_tuned(photos, seed, length(1)),
+        _small(photos, seed, length(1)),
+        _modern(photos, seed, length(MODERN_COST)),
     ]
 
 
@@ -214,6 +221,7 @@ def _modern(photos: Photos, seed: int, length: _Length) -> Candidate:
 def _fisher(photos: Photos, seed: int, most_minutes: float) -> Candidate:
     side = photos.side
     settings = [f"data.image_size={side}", f"data.input_size={side}", f"training.seed={seed}"]
+    settings += [f"classic.sample_descriptors={FISHER_DESCRIPTORS}", "classic.classifier=least-squares"]
     config = override(recipes.get("sift-fv"), settings)
     title = "SIFT and color as Fisher vectors, linear classifiers"
     return Candidate(FISHER, title, config, most_minutes=most_minutes)

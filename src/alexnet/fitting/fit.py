@@ -245,17 +245,19 @@ class _Fitting:
 
     def _planned(self, store: Store, state: Fit) -> Iterator[Candidate]:
         """The candidates to train, and three lines about them: first what takes no time to speak of."""
-        self.speed, photos = measure_speed(self.device), state.splits
+        photos = state.splits
         known = Photos(photos[TRAIN], len(store.classes), store.side)
+        speed = measure_speed(known, self.device)
+        self.speed = speed.network
         held_out = f"{photos[CHOICE]:,} to choose with, {photos[TEST]:,} to test"
         self.log(f"{photos[TRAIN]:,} photos of {len(store.classes)} classes to train on, {held_out}")
         device = describe_device(self.device)
         self.log(f"{device}: {self.speed:,.0f} photos/s in training")
-        (first,) = candidates(known, 0.0, self.speed, self.options.seed)
+        (first,) = candidates(known, 0.0, speed, self.options.seed)
         yield first
         used = time.monotonic() - self.start
         seconds = max(0.0, 60 * self.options.minutes - used - self._after_training(photos))
-        _, *others = candidates(known, seconds, self.speed, self.options.seed)
+        _, *others = candidates(known, seconds, speed, self.options.seed)
         named = "; ".join(each.described for each in others) or "no other candidate fits into it"
         self.log(f"{seconds / 60:.1f} minutes for training: {named}")
         yield from others

@@ -4,7 +4,8 @@ Each channel goes through three stages:
 
 1. learn: a random sample of descriptors gives the PCA and the codebook;
 2. encode: the feature vector of each training photo is written to a file;
-3. classify: linear classifiers are trained on these vectors with early stopping, and calibrated.
+3. classify: linear classifiers are trained on these vectors with early stopping, or solved exactly, and
+   calibrated.
 
 Then the pipeline is validated and saved as the run's only checkpoint. Until then `RUN/features` holds what a
 resumed run needs: `state.json` is the position (`ClassicPosition`), `channelN.safetensors` what a channel has
@@ -37,6 +38,7 @@ from alexnet.checksum import Damaged, write_json_with_checksum
 from alexnet.classic.arrays import generator
 from alexnet.classic.compression import Codec, FeatureFile, Float16Codec, PqCodec, ProductQuantizer
 from alexnet.classic.config import ClassicConfig
+from alexnet.classic.least_squares import MOST_PHOTOS, fit_least_squares, products
 from alexnet.classic.pipeline import ChannelModel, Pipeline
 from alexnet.classic.svm import EarlyStopping, HingeSgd, SoftmaxCalibration, random_split, scores
 from alexnet.config import RunConfig
@@ -130,6 +132,11 @@ def check_pipeline(config: RunConfig, store: Store) -> ClassicConfig:
     photos = len(training_images(store, config.data))
     if photos < 2:
         raise CommandError(f"{store.path} has fewer than two training photos: prepare more")
+    if config.classic.classifier == "least-squares" and photos > MOST_PHOTOS:
+        raise CommandError(
+            f"classic.classifier=least-squares is for at most {MOST_PHOTOS:,} training photos, and there are "
+            f"{photos:,}: type classic.classifier=svm"
+        )
     refuse_alike(store)
     Preprocessing.from_store(config.data, store)
     with shapes_only():
@@ -227,6 +234,8 @@ class ClassicTrainer:
             case "encode":
                 facts = self._encode()
                 self.cache.begin_stage("classify")
+            case "classify" if self.classic.classifier == "least-squares":
+                facts = self._solve()
             case "classify":
                 facts = self._classify()
         seconds = time.monotonic() - started
@@ -240,10 +249,15 @@ class ClassicTrainer:
     # Stage 1.
 
     def _learn(self) -> dict[str, float]:
-        """Learns PCA and codebook from a sample of descriptors."""
+        """Learns PCA and codebook from a sample of descriptors; a stop in it loses what it has learned."""
         channel = self.channel
         sample = self.sample_descriptors()
-        channel.learn(sample, self.config.training.seed)
+
+        def on_round(number: int) -> None:
+            self.advance(0, f"{self.cache.channel_name}: codebook, round {number:,}")
+            self._stop_if_requested()
+
+        channel.learn(sample, self.config.training.seed, on_round)
         self.cache.write_tensors(channel.state_dict())
         return {"descriptors": len(sample)}
 
@@ -351,6 +365,24 @@ class ClassicTrainer:
             "error": stopping.best_error,
             "scale": calibration.scale_,
         }
+
+    def _solve(self) -> dict[str, float]:
+        """Fits linear classifiers to all feature vectors by least squares, and the scale of their scores."""
+        channel, file, total, done = self.channel, self._feature_file(), len(self.labels), 0
+
+        def on_photos(count: int) -> None:
+            nonlocal done
+            done += count
+            self.advance(0, f"{self.cache.channel_name}: {done:,} of {total:,} images compared")
+            self._stop_if_requested()
+
+        made = fit_least_squares(products(file.read, total, on_photos), self.labels, len(self.store.classes))
+        weights, biases = made.classifiers(file.read)
+        channel.classifier.weight.copy_(weights)
+        channel.classifier.bias.copy_(biases)
+        channel.scale.fill_(made.scale)
+        self.cache.write_tensors(channel.state_dict())
+        return {"penalty": made.penalty, "error": made.error, "scale": made.scale}
 
     def _early_stopping(self, train: Tensor, held: Tensor) -> EarlyStopping:
         """The early stopping at the first pass, or after the last saved one."""
