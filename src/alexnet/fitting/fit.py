@@ -246,7 +246,8 @@ class _Fitting:
     def _planned(self, store: Store, state: Fit) -> Iterator[Candidate]:
         """The candidates to train, and three lines about them: first what takes no time to speak of."""
         photos = state.splits
-        known = Photos(photos[TRAIN], len(store.classes), store.side)
+        predicted = 2 * photos[CHOICE] + photos[TEST]
+        known = Photos(photos[TRAIN], len(store.classes), store.side, predicted)
         speed = measure_speed(known, self.device)
         self.speed = speed.network
         held_out = f"{photos[CHOICE]:,} to choose with, {photos[TEST]:,} to test"

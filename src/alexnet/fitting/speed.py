@@ -32,11 +32,11 @@ class FisherSpeed:
     per_cube: float
     """Of the number of photos, to solve for the classifiers."""
 
-    def seconds(self, photos: int, descriptors: int) -> float:
-        """Estimated time of a training."""
+    def seconds(self, photos: int, descriptors: int, predicted: int = 0) -> float:
+        """Estimated time of a training, and of the prediction of so many other photos."""
         return (
             self.per_descriptor * descriptors
-            + self.per_photo * photos
+            + self.per_photo * (photos + predicted)
             + self.per_pair * photos**2 / 2
             + self.per_cube * photos**3
         )

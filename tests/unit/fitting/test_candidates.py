@@ -98,4 +98,6 @@ def test_speed_is_measured() -> None:
 
 
 def test_seconds_of_a_pipeline() -> None:
-    assert FisherSpeed(0.5, 2, 0.1, 0.01).seconds(photos=10, descriptors=4) == 2 + 20 + 5 + 10
+    speed = FisherSpeed(0.5, 2, 0.1, 0.01)
+    assert speed.seconds(photos=10, descriptors=4) == 2 + 20 + 5 + 10
+    assert speed.seconds(photos=10, descriptors=4, predicted=5) == 2 + 20 + 5 + 10 + 10
