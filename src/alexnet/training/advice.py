@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 
+from alexnet.classic.config import ClassicConfig
 from alexnet.config import RunConfig
 from alexnet.optim.config import ScheduleConfig
 from alexnet.text import counted, duration, percentage
@@ -14,6 +15,8 @@ from alexnet.training.plan import Plan
 
 FEW_UPDATES = 100
 """With fewer updates from random weights, a run is announced with a warning; `quickstart` makes 150."""
+FEW_PHOTOS = 5000
+"""With fewer photos, classifiers by least squares are announced for a classic pipeline."""
 LONG_WARMUP = 0.2
 """Fraction of the schedule above which a warm-up is too long; those of recipes take 2 to 6 %."""
 LONG_RUN_SECONDS, NOTICEABLE_SECONDS = 3600.0, 60.0
@@ -28,6 +31,16 @@ def few_updates(config: RunConfig, total_steps: int) -> str:
     return (
         f"the run makes only {counted(total_steps, 'update')}, too few to learn much: use more {more} or a "
         "smaller training.batch_size"
+    )
+
+
+def few_photos(classic: ClassicConfig, photos: int) -> str:
+    """A warning if a classic pipeline's classifiers would be trained by SGD on few photos."""
+    if photos >= FEW_PHOTOS or classic.classifier == "least-squares":
+        return ""
+    return (
+        f"{counted(photos, 'photo')} are few for classifiers by SGD with early stopping: "
+        "classic.classifier=least-squares is solved exactly and usually has a lower error"
     )
 
 

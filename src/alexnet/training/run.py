@@ -35,7 +35,7 @@ from alexnet.tasks.base import task_of
 from alexnet.tasks.config import TASKS, task_info
 from alexnet.text import counted, percentage
 from alexnet.training import trainer
-from alexnet.training.advice import few_updates, long_warmup
+from alexnet.training.advice import few_photos, few_updates, long_warmup
 from alexnet.training.plan import describe_batches, make_plan
 from alexnet.training.train_state import check_network
 from alexnet.training.trainer import Log, TrainOptions, TrainResult
@@ -373,6 +373,8 @@ def _introduce_classic(config: RunConfig, store: Store, device: str, log: Log) -
     images = len(training_images(store, config.data))
     log(f"{images:,} images of {len(store.classes)} classes, on {device}")
     _log_splits(config, log)
+    if warning := few_photos(classic, images):
+        log(f"warning: {warning}")
 
 
 def _log_splits(config: RunConfig, log: Log) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,6 +20,8 @@ from torch import nn
 
 from alexnet import recipes
 from alexnet.checksum import Damaged
+from alexnet.classic import encoders
+from alexnet.classic.codebooks import DiagonalMixture
 from alexnet.classic.config import SHARED_KEYS
 from alexnet.cli.main import main
 from alexnet.config import RunConfig, flatten, override
@@ -44,6 +47,14 @@ SETTINGS = (
     "classic.sample_descriptors=900",
 )
 CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_round() -> Iterator[None]:
+    """Codebooks are learned in one round, which is one place to stop at."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(encoders, "DiagonalMixture", partial(DiagonalMixture, max_iter=1))
+        yield
 
 
 def config(*settings: str, channels: list[dict[str, Any]] = CHANNELS) -> RunConfig:
@@ -118,18 +129,19 @@ class StopRequests:
         return self.times == self.at
 
 
-@pytest.mark.parametrize("codes", ["float16", "pq"])
+@pytest.mark.parametrize("setting", ["codes=float16", "codes=pq", "classifier=least-squares"])
 def test_stopped_again_and_again_it_ends_the_same(
-    tmp_path: Path, store: Store, codes: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, store: Store, setting: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("alexnet.training.classic_trainer.SHARD", 16)
-    whole = fitted(tmp_path / "whole", store, f"classic.codes={codes}")
+    monkeypatch.setattr("alexnet.classic.least_squares.ROWS_AT_ONCE", 16)
+    whole = fitted(tmp_path / "whole", store, f"classic.{setting}")
     stop = StopRequests(monkeypatch)
     stops = 0
     while True:
         stop.times, stop.at = 0, 6
         try:
-            found = fitted(tmp_path / "stopped", store, f"classic.codes={codes}", resume=stops > 0)
+            found = fitted(tmp_path / "stopped", store, f"classic.{setting}", resume=stops > 0)
             break
         except Stopped:
             stops += 1
@@ -150,17 +162,19 @@ def test_the_message_has_the_stage_at_which_it_was_stopped(
     tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stop = StopRequests(monkeypatch)
-    assert "in stage 'encode' of channel1" in stopped(tmp_path / "a", store, stop, 2)
+    assert "in stage 'learn' of channel1" in stopped(tmp_path / "in-codebook", store, stop, 2)
+    assert "in stage 'encode' of channel1" in stopped(tmp_path / "a", store, stop, 3)
     stop.times = 0
-    fitted(tmp_path / "whole", store)
+    whole = fitted(tmp_path / "whole", store)
     assert "before the validation;" in stopped(tmp_path / "b", store, stop, stop.times)
+    assert same(whole, fitted(tmp_path / "in-codebook", store, resume=True))
 
 
 @pytest.mark.parametrize("name", ["channel1.safetensors", "channel1.npy"])
 def test_files_missing_at_resume_are_named(
     tmp_path: Path, store: Store, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stopped(tmp_path / "a", store, StopRequests(monkeypatch), 4)
+    stopped(tmp_path / "a", store, StopRequests(monkeypatch), 5)
     path = tmp_path / "a" / "features" / name
     path.unlink()
     with pytest.raises(DataError, match=f"{name} is missing: delete .*features to start again"):
@@ -170,7 +184,7 @@ def test_files_missing_at_resume_are_named(
 def test_files_damaged_at_resume_are_named(
     tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stopped(tmp_path / "a", store, StopRequests(monkeypatch), 4)
+    stopped(tmp_path / "a", store, StopRequests(monkeypatch), 5)
     path = tmp_path / "a" / "features" / "channel1.safetensors"
     path.write_bytes(path.read_bytes()[:40])
     with pytest.raises(
@@ -183,7 +197,7 @@ def test_files_damaged_at_resume_are_named(
 def test_damaged_feature_vectors_are_named(
     tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch, capsys: Any, place: str
 ) -> None:
-    stopped(tmp_path / "a", store, StopRequests(monkeypatch), 4)
+    stopped(tmp_path / "a", store, StopRequests(monkeypatch), 5)
     assert main(["verify", str(tmp_path / "a")]) == 0
     path = tmp_path / "a" / "features" / "channel1.npy"
     encoded = json.loads((path.parent / "state.json").read_text())["images"]
@@ -254,6 +268,29 @@ def test_a_finished_run_is_left_as_it_is(tmp_path: Path, store: Store) -> None:
     before = log.read_bytes()
     assert same(first, fitted(tmp_path / "a", store, resume=True))
     assert log.read_bytes() == before
+
+
+def test_least_squares_use_all_photos_and_refuse_too_many(
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines: list[str] = []
+    setting = "classic.classifier=least-squares"
+    state = fitted(tmp_path / "a", store, setting, log=lines.append)
+    assert all(value.isfinite().all() for value in state.values() if value.is_floating_point())
+    stages = [line for line in lines if "classify in" in line]
+    assert len(stages) == 2 and all("penalty" in line and "held out" not in line for line in stages)
+    monkeypatch.setattr("alexnet.training.classic_trainer.MOST_PHOTOS", 3)
+    with pytest.raises(CommandError, match="is for at most 3 training photos, and there are"):
+        fitted(tmp_path / "b", store, setting)
+
+
+def test_few_photos_are_announced_with_the_setting(store: Store, tmp_path: Path, capsys: Any) -> None:
+    command = ["train", "sift-fv", "--store", str(store.path), "--run"]
+    settings = [*SETTINGS, f"classic.channels={json.dumps(CHANNELS)}"]
+    assert main([*command, str(tmp_path / "a"), *settings]) == 0
+    assert "classic.classifier=least-squares" in capsys.readouterr().out
+    assert main([*command, str(tmp_path / "b"), *settings, "classic.classifier=least-squares"]) == 0
+    assert "warning" not in capsys.readouterr().out
 
 
 def test_it_trains_with_nothing_held_out(tmp_path: Path, store: Store) -> None:
