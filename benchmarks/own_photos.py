@@ -19,7 +19,7 @@ from __future__ import annotations
 import json
 import resource
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
@@ -41,6 +41,7 @@ from alexnet.config import override
 from alexnet.data.classes import NO_LABEL
 from alexnet.data.decode import decode
 from alexnet.data.sources import Source, open_source
+from alexnet.data.sources.base import SourceSplit
 from alexnet.data.subset import rank_in_class
 from alexnet.fitting.fit import FitOptions, fit_photos
 from alexnet.io import write_json
@@ -95,30 +96,49 @@ class Division:
 
 def divide(source: Source, folder: Path, per_class: int, seed: int) -> Division:
     """Writes the photos of one seed as folders; the same seed gives the same photos."""
-    photos = [(split, index) for split in source.splits.values() for index in range(len(split))]
-    labels = np.array([split.labels[index] for split, index in photos])
-    photos = [each for each, label in zip(photos, labels, strict=True) if label != NO_LABEL]
-    labels = labels[labels != NO_LABEL].astype(np.int64)
+    labels = labels_of(source)
     random = np.random.default_rng(seed).random(len(labels))
     rank, counts = rank_in_class(random, labels), np.bincount(labels)
     share = min(TEST_FRACTION, MOST_TEST_PHOTOS / len(labels))
     in_test = rank < np.maximum(1, np.round(share * counts))[labels]
     tested = np.round(share * counts)[labels]
     in_train = ~in_test & ((rank < np.maximum(1, tested) + per_class) if per_class else True)
-    written: dict[str, list[Path]] = {"train": [], "test": []}
-    for name, chosen in (("train", in_train), ("test", in_test)):
-        for number in np.flatnonzero(chosen):
+    written = write_division(source, folder, {"train": in_train, "test": in_test})
+    names = [each.name for each in source.classes]
+    return Division(folder, written["train"], labels[in_train], written["test"], labels[in_test], names)
+
+
+def write_division(
+    source: Source, folder: Path, chosen: Mapping[str, npt.NDArray[np.bool_]]
+) -> dict[str, list[Path]]:
+    """Writes photos of `source` to `folder`/SPLIT/CLASS, and returns their files in order.
+
+    `chosen` are (N,) for each split, over the labeled photos of all splits of the source.
+    """
+    photos = _labeled(source)
+    written: dict[str, list[Path]] = {}
+    for name, is_chosen in chosen.items():
+        written[name] = []
+        for number in np.flatnonzero(is_chosen):
             split, index = photos[number]
             example = split[index]
-            target = (
-                folder / name / source.classes[example.label].name / f"{number:06d}{_suffix(example.image)}"
-            )
+            file = f"{number:06d}{_suffix(example.image)}"
+            target = folder / name / source.classes[example.label].name / file
             if not target.exists():
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_bytes(example.image)
             written[name].append(target)
-    names = [each.name for each in source.classes]
-    return Division(folder, written["train"], labels[in_train], written["test"], labels[in_test], names)
+    return written
+
+
+def _labeled(source: Source) -> list[tuple[SourceSplit, int]]:
+    photos = [(split, index) for split in source.splits.values() for index in range(len(split))]
+    return [(split, index) for split, index in photos if split.labels[index] != NO_LABEL]
+
+
+def labels_of(source: Source) -> Labels:
+    """(N,) of the labeled photos of all splits."""
+    return np.array([split.labels[index] for split, index in _labeled(source)], np.int64)
 
 
 def _suffix(image: bytes) -> str:
