@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 from alexnet import recipes
 from alexnet.classic.config import Channel
+from alexnet.published import caltech as published
 from alexnet.report.tables import ABSENT, Table, percent
 from alexnet.runs.metrics_log import read_metrics
+from benchmarks import caltech
 from tools.results_io import NOT_RECORDED, by_views, read_csv
 
 RECIPES = ("sift-fv", "sparse-coding")
@@ -64,6 +67,38 @@ def needs(results: Path) -> Table:
             named[recipe] = f"{float(row['value']):.3g}"
     rows = [[what, *(given.get(recipe, ABSENT) for recipe in RECIPES)] for what, given in values.items()]
     return Table(("what", *RECIPES), rows, numeric=frozenset(RECIPES))
+
+
+CALTECH = "caltech-101"
+_TITLES = {
+    "fisher": "SIFT + Fisher vectors",
+    "fisher-color": "SIFT and color + Fisher vectors",
+    "llc": "HOG + locality-constrained linear coding",
+}
+
+
+def caltech_101(results: Path) -> Table:
+    """Mean accuracies of the classes of Caltech-101: ours by system, and the published ones."""
+    found = caltech.read(results / CALTECH)
+    body = [
+        [row.system, row.source, ABSENT, f"{100 * (1 - row.top1):.1f}"]
+        for row in published.ROWS
+        if row.top1 is not None
+    ]
+    for system, title in _TITLES.items():
+        rows = [row for row in found if row.system == system]
+        accuracies = [100 * (1 - row.balanced_error) for row in rows]
+        shown = f"{mean(accuracies):.1f}" if rows else NOT_RECORDED
+        if len(rows) > 1:
+            shown += f" ({min(accuracies):.1f} to {max(accuracies):.1f})"
+        body.append([title, "this project", str(len(rows)) if rows else ABSENT, shown])
+    notes = (
+        f"{published.TRAINING_PHOTOS} training photos of each class, at most "
+        f"{published.MOST_TEST_PHOTOS} test photos; mean over divisions of the photos, with the lowest and "
+        "highest in parentheses.",
+    )
+    columns = ("system", "by", "divisions", "mean accuracy of classes %")
+    return Table(columns, body, numeric=frozenset(columns[2:]), notes=notes)
 
 
 def _channels(recipe: str) -> tuple[Any, ...]:

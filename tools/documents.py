@@ -70,6 +70,7 @@ TABLES: dict[str, Callable[[Path], Table]] = {
     "classic-channels": classic.channels,
     "classic-stages": classic.stages,
     "classic-needs": classic.needs,
+    "caltech-101": classic.caltech_101,
     "attacks": attacks.attacks,
     "own-photos": own_photos.rivals,
     "own-photos-candidates": own_photos.by_photos,

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 from evaluations import evaluation, write
 
 from alexnet import recipes
+from alexnet.io import write_json
+from benchmarks import caltech
 from tools import classic
 
 HEADER = "benchmark,name,value,unit,peer,ratio,target\n"
@@ -56,3 +59,13 @@ def test_needs_are_the_benchmarks(tmp_path: Path) -> None:
         ["codes, one core, images/s", "12.4", "4.9"],
         ["disk, GB", "338", "-"],
     ]
+
+
+def test_caltech_101_beside_the_published(tmp_path: Path) -> None:
+    assert [row[3] for row in classic.caltech_101(tmp_path).rows][2:] == ["not recorded yet"] * 3
+    rows = [caltech.Row("fisher", number, 102, 3060, 4000, 0.25 + number / 100, 1.0) for number in (0, 1, 2)]
+    (tmp_path / "caltech-101").mkdir()
+    write_json(tmp_path / "caltech-101" / caltech.RESULTS, [asdict(row) for row in rows])
+    shown = [tuple(row) for row in classic.caltech_101(tmp_path).rows]
+    assert shown[0][2:] == ("-", "77.8")
+    assert shown[2] == ("SIFT + Fisher vectors", "this project", "3", "74.0 (73.0 to 75.0)")
