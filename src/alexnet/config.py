@@ -84,10 +84,16 @@ def _changed(config: RunConfig, settings: Iterable[str]) -> RunConfig:
 def check_settings(config: RunConfig, settings: Iterable[str]) -> list[str]:
     """The keys of the settings, in full, in their order.
 
-    ConfigError for unknown keys and wrong types, not for values out of range or that do not fit together.
+    ConfigError for unknown keys, wrong types and values out of range, not for values that do not fit
+    together.
     """
     given = list(settings)
-    _changed(config, given)
+    changed = _changed(config, given)
+    for name in ("data", "model", "optimizer", "schedule", "training", "classic"):
+        section = getattr(changed, name)
+        for is_valid, message in range_checks(section, f"{name}.") if section is not None else ():
+            if not is_valid:
+                raise ConfigError(message)
     values = to_dict(_changed(config, [each for each in given if each.startswith("model.name=")]))
     return [_full_key(*split_setting(each), values) for each in given]
 

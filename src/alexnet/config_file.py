@@ -112,7 +112,8 @@ def read_config_file(path: Path, recipe: str = "") -> ConfigFile:
     """What a YAML file contains, for `recipe` if the file names none.
 
     NotFound if there is none. CommandError, with file and line, for what is not such a file, for unknown and
-    repeated keys, and for values of a wrong type. Ranges are checked when the settings are used.
+    repeated keys, and for values of a wrong type or out of range. Whether values fit together is checked when
+    the settings are used.
     """
     try:
         root = yaml.compose(path.read_text("utf-8"), yaml.SafeLoader)
@@ -153,7 +154,7 @@ class _Leaf:
 
 
 def _check(path: Path, config: RunConfig, leaves: Sequence[_Leaf]) -> None:
-    """CommandError, with the line, if a key is unknown or a value has a wrong type."""
+    """CommandError, with the line, if a key is unknown, or a value has a wrong type or is out of range."""
     try:
         keys = check_settings(config, [leaf.setting for leaf in leaves])
     except ConfigError as error:
