@@ -74,6 +74,7 @@ TABLES: dict[str, Callable[[Path], Table]] = {
     "attacks": attacks.attacks,
     "own-photos": own_photos.rivals,
     "own-photos-candidates": own_photos.by_photos,
+    "own-photos-training": own_photos.training,
     "why-nets": why_so_long.nets,
     "why-machines": why_so_long.machines,
     "why-images": why_so_long.by_images,

@@ -59,6 +59,27 @@ def by_photos(results: Path) -> Table:
     return _table(columns, body, "the central crop")
 
 
+def training(results: Path) -> Table:
+    """How far the candidates that gain from time were trained: updates, and training error at the end."""
+    rows = candidates.read(results / FOLDER)
+    names = [name for name in CANDIDATES if any(row.candidate == name and row.training_error for row in rows)]
+    body: list[Sequence[str]] = []
+    for photos, per_class in _sets(rows):
+        here = [row for row in rows if (row.photos, row.per_class) == (photos, per_class)]
+        cells = [_trained([row for row in here if row.candidate == name]) for name in names]
+        body.append((photos, f"{per_class:,}" if per_class else "all", *cells))
+    empty = [(NOT_RECORDED, *[ABSENT] * (len(names) + 1))]
+    notes = (
+        "Updates, and the training error in % of the last logged ones, on augmented images: mean over seeds.",
+    )
+    return Table(("photos", "of each class", *names), body or empty, notes=notes)
+
+
+def _trained(rows: Sequence[candidates.Row]) -> str:
+    errors = [row.training_error for row in rows if row.training_error is not None]
+    return f"{rows[0].updates:,}; {100 * mean(errors):.1f}" if errors else ABSENT
+
+
 def picture(results: Path) -> tuple[Figure, str]:
     """The error of each candidate by the number of photos of each class, with a description."""
     rows = candidates.read(results / FOLDER)

@@ -9,7 +9,7 @@ import pytest
 
 from alexnet.io import write_json
 from benchmarks import candidates, own_photos
-from tools.own_photos import by_photos, picture, rivals
+from tools.own_photos import by_photos, picture, rivals, training
 
 
 @pytest.fixture
@@ -39,6 +39,13 @@ def test_the_lowest_mean_over_seeds_is_bold(results: Path) -> None:
     assert few == ("waste", "20", "60", "100", "20.5 (20.0 to 21.0)", "**10.5** (10.0 to 11.0)", "-", "-")
     assert whole[1] == "all"
     assert whole[4:6] == ("**20.5** (20.0 to 21.0)", "30.5 (30.0 to 31.0)")
+
+
+def test_how_far_candidates_were_trained(results: Path) -> None:
+    table = training(results)
+    assert table.columns[2:] == ("linear", "small")
+    assert tuple(table.rows[0]) == ("waste", "5", "5; 10.0", "5; 10.0")
+    assert tuple(training(Path("absent")).rows[0]) == ("not recorded yet", "-")
 
 
 def test_candidates_are_compared_by_photos(results: Path) -> None:
