@@ -6,8 +6,10 @@ that records what it was called with.
 
 from __future__ import annotations
 
+import ast
 import functools
 import importlib
+import inspect
 import keyword
 import re
 import shlex
@@ -19,6 +21,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+import alexnet
 from alexnet import recipes
 from alexnet.cli.main import VERBS, main
 from alexnet.cli.options import VIEWS_METAVAR, names_to_fetch
@@ -57,9 +60,10 @@ class Parsed(NamedTuple):
     """The arguments of the command's function."""
 
 
-def blocks(text: str) -> list[str]:
-    """The code blocks for a shell: those without a language."""
-    return re.findall(r"^ *```\n(.*?)^ *```", text, re.DOTALL | re.MULTILINE)
+def code_blocks(document: str, language: str) -> list[str]:
+    """The code blocks of a document in this language; those for a shell have none."""
+    text = (ROOT / document).read_text(encoding="utf-8")
+    return re.findall(rf"^ *```{language}\n(.*?)^ *```", text, re.DOTALL | re.MULTILINE)
 
 
 def spans(text: str) -> list[str]:
@@ -145,11 +149,26 @@ def refuse_unknown_names(verb: str, values: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_command_lines_are_understood(document: str, capsys: pytest.CaptureFixture[str]) -> None:
-    for block in blocks((ROOT / document).read_text(encoding="utf-8")):
+    for block in code_blocks(document, ""):
         for words in command_lines(block):
             error, values = parsed(words, capsys)
             assert not error, (document, shlex.join(words), error)
             refuse_unknown_names(words[0], values)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_python_calls_fit(document: str) -> None:
+    """Python blocks that no other test runs call functions that exist, with arguments that they take."""
+    for block in code_blocks(document, "python"):
+        for call in (node for node in ast.walk(ast.parse(block)) if isinstance(node, ast.Call)):
+            name = ast.unparse(call.func)
+            if re.fullmatch(r"alexnet\.\w+", name):
+                function = getattr(alexnet, name.removeprefix("alexnet."))
+                keywords = {each.arg: each.value for each in call.keywords if each.arg}
+                words = [arg.value if isinstance(arg, ast.Constant) else "" for arg in call.args]
+                inspect.signature(function).bind(*words, **keywords)
+                if function is alexnet.train:
+                    override(recipes.get(words[0]), filter(None, words[3:]))
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
