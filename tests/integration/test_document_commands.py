@@ -201,7 +201,7 @@ def problem_of_span(span: str, capsys: pytest.CaptureFixture[str]) -> str:
     """Why a span in code style is wrong; empty if it is right, or is not about the program."""
     if span.split()[0] in OTHERS:
         return ""
-    if re.fullmatch(r"[a-z][a-z_]*(\.[a-z_0-9]+)*=[^\s(]*", span) and not span.endswith(("=True", "=False")):
+    if re.fullmatch(r"[a-z][a-z_]*(\.[a-z_0-9]+)*=[^\s(]+", span) and not span.endswith(("=True", "=False")):
         return "" if find_keys(split_setting(span)[0]) else "no such setting"
     if span.startswith("-"):
         verbs = [verb for verb in VERBS if span.split()[0] in options_of(verb)]
