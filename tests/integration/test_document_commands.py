@@ -25,7 +25,7 @@ import alexnet
 from alexnet import recipes
 from alexnet.cli.main import VERBS, main
 from alexnet.cli.options import VIEWS_METAVAR, names_to_fetch
-from alexnet.config import override, split_setting
+from alexnet.config import check_settings, split_setting
 from alexnet.config_keys import find_keys
 from alexnet.errors import AlexNetError
 from alexnet.experiments import claims
@@ -63,19 +63,19 @@ class Parsed(NamedTuple):
 def code_blocks(document: str, language: str) -> list[str]:
     """The code blocks of a document in this language; those for a shell have none."""
     text = (ROOT / document).read_text(encoding="utf-8")
-    return re.findall(rf"^ *```{language}\n(.*?)^ *```", text, re.DOTALL | re.MULTILINE)
+    found = re.findall(r"^ *```(\w*)\n(.*?)^ *```$", text, re.DOTALL | re.MULTILINE)
+    return [block for name, block in found if name == language]
 
 
 def spans(text: str) -> list[str]:
     """What a text has in code style outside of code blocks."""
-    prose = re.sub(r"^ *```.*?^ *```", "", text, flags=re.DOTALL | re.MULTILINE)
+    prose = re.sub(r"^ *```.*?^ *```$", "", text, flags=re.DOTALL | re.MULTILINE)
     return [" ".join(span.split()) for span in re.findall(r"(?<!`)`([^`]+)`(?!`)", prose)]
 
 
 def command_lines(block: str) -> Iterator[list[str]]:
     """The words after `alexnet` of each command line of a block, also after `torchrun ... --`."""
-    variables = dict(re.findall(r'^(\w+)="([^"]*)"$', block, re.MULTILINE))
-    for name, value in variables.items():
+    for name, _, value in re.findall(r"""^(\w+)=(["'])(.*)\2$""", block, re.MULTILINE):
         block = re.sub(rf"\${name}\b", value.replace("\\", r"\\"), block)
     for line in block.replace("\\\n", " ").splitlines():
         if typed := re.match(r"(?:\w+ .*-- )?alexnet (.*)", line):
@@ -124,7 +124,7 @@ def refuse_unknown_names(verb: str, values: dict[str, Any]) -> None:
     if verb == "claims":
         words = values["words"] or []
         claims.find([word for word in words if "=" not in word])
-        override(recipes.get(RECIPE_OF_CLAIMS), [word for word in words if "=" in word])
+        check_settings(recipes.get(RECIPE_OF_CLAIMS), [word for word in words if "=" in word])
     elif verb == "ensemble":
         members = ensemble_specs(name, values["nets"])
         for setting in settings:
@@ -132,9 +132,9 @@ def refuse_unknown_names(verb: str, values: dict[str, Any]) -> None:
             chosen = [each for each in members if recipe in ("", each.recipe)]
             assert chosen, setting
             for member in chosen:
-                override(recipes.get(member.recipe), [own])
+                check_settings(recipes.get(member.recipe), [own])
     elif verb in ("train", "preview", "lr-range", "config") and name in recipes.names():
-        override(recipes.get(name), settings)
+        check_settings(recipes.get(name), settings)
     elif verb in ("train", "preview", "lr-range") and values["config"] is not None:
         for setting in filter(None, (name, *settings)):
             assert find_keys(split_setting(setting)[0]), setting
@@ -168,7 +168,7 @@ def test_python_calls_fit(document: str) -> None:
                 words = [arg.value if isinstance(arg, ast.Constant) else "" for arg in call.args]
                 inspect.signature(function).bind(*words, **keywords)
                 if function is alexnet.train:
-                    override(recipes.get(words[0]), filter(None, words[3:]))
+                    check_settings(recipes.get(words[0]), filter(None, words[3:]))
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
