@@ -41,7 +41,7 @@ def command(
     Interrupted downloads are resumed, and every file is verified. Weights become the run directory DIR/NAME.
     """
     from alexnet.data.download import DATA_SETS
-    from alexnet.interop.hub import PUBLISHED_WEIGHTS
+    from alexnet.interop.published_weights import PUBLISHED_WEIGHTS
 
     names = [*DATA_SETS, *PUBLISHED_WEIGHTS]
     if name not in names:
@@ -58,7 +58,7 @@ def _photos(name: str, folder: Path, location: str | None) -> None:
 
 
 def _weights(name: str, folder: Path, location: str | None) -> None:
-    from alexnet.interop.hub import PUBLISHED_WEIGHTS, fetch_weights
+    from alexnet.interop.published_weights import PUBLISHED_WEIGHTS, fetch_weights
     from alexnet.runs.provenance import license_lines, provenance
 
     published = PUBLISHED_WEIGHTS[name]

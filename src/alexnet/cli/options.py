@@ -116,7 +116,7 @@ def settings_of_file(
 def names_to_fetch(incomplete: str) -> list[str]:
     """Data sets and published weights that start with `incomplete`."""
     from alexnet.data.download import DATA_SETS
-    from alexnet.interop.hub import PUBLISHED_WEIGHTS
+    from alexnet.interop.published_weights import PUBLISHED_WEIGHTS
 
     return [name for name in [*DATA_SETS, *PUBLISHED_WEIGHTS] if name.startswith(incomplete)]
 

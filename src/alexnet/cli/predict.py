@@ -15,6 +15,7 @@ from alexnet.cli.output import write_document, write_lines, write_notes
 from alexnet.cli.progress import progress_bar
 from alexnet.cli.table_files import TableFiles, csv_option, parquet_option
 from alexnet.errors import CommandError, DataError
+from alexnet.runs.hugging_face import hub_address
 from alexnet.runs.run_dir import PRETRAINED
 from alexnet.tasks.config import DEFAULT_MIN_SCORE
 from alexnet.text import counted, first_few
@@ -35,12 +36,13 @@ def command(
         list[str], typer.Argument(metavar="PHOTO...", help="Files or folders; - for standard input.")
     ],
     model: Annotated[
-        Path,
+        Path | None,
         typer.Option(
-            metavar="RUN|FILE",
-            help="A run directory or an exported file; `pretrained` is the model that comes with alexnet.",
+            metavar="RUN|FILE|hf:OWNER/NAME",
+            help="A run directory, an exported file or a model on the Hugging Face Hub; `pretrained` is the "
+            "model that comes with alexnet.",
         ),
-    ] = Path(PRETRAINED),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Draw the predicted boxes and save the drawings here.")
     ] = None,
@@ -95,7 +97,8 @@ def command(
 
     if link and out_dir is None:
         raise CommandError("--link is for --out-dir DIR, the folder for the links")
-    names = list(photo_names(images))
+    model, photos_named = _model_and_photos(model, images)
+    names = list(photo_names(photos_named))
     predictor = alexnet.load(model, device)
     boxes = predictor.predicts_boxes
     if out is not None and not boxes:
@@ -150,6 +153,21 @@ def command(
     elif not prints:
         write_lines(*_summary(results, folders))
     refuse_unreadable(results)
+
+
+def _model_and_photos(model: Path | None, images: Sequence[str]) -> tuple[Path, Sequence[str]]:
+    """The model and the photos: `hf:owner/name` before the photos is the model, too.
+
+    CommandError if a model is given twice.
+    """
+    first = Path(images[0])
+    if hub_address(first) is None or first.exists():
+        return model or Path(PRETRAINED), images
+    if model is not None:
+        raise CommandError(f"two models, {images[0]} and --model {model}: type one of them")
+    if len(images) == 1:
+        raise CommandError(f"no photos: type alexnet predict {images[0]} PHOTO...")
+    return first, images[1:]
 
 
 def _min_score(text: str, predictor: Predictor, views: ViewSet) -> float | None:

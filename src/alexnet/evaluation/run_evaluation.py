@@ -30,7 +30,7 @@ from alexnet.runs.metrics_log import read_metrics
 from alexnet.runs.predictions import Predictions
 from alexnet.runs.provenance import position, unfinished_note
 from alexnet.runs.results import EVALUATION_FILE, EvalResult, EvaluatedRun, ViewSet, read_results
-from alexnet.runs.run_dir import FIT_STORE, RunDir, find_weights, is_ensemble, is_fit, members_of
+from alexnet.runs.run_dir import FIT_STORE, RunDir, find_weights, is_ensemble, is_fit, members_of, model_name
 from alexnet.tasks.base import task_of
 from alexnet.tasks.classification import Classification
 from alexnet.tasks.config import task_info
@@ -416,9 +416,9 @@ def _describe_exported(run: RunDir) -> EvaluatedRun:
     config, known = metadata.config, metadata.provenance
     if known is None:  # a checkpoint's own file
         epochs, seed = config.schedule.epochs, config.training.seed
-        return EvaluatedRun(run.path.name, config.recipe, epochs, seed, "last")
+        return EvaluatedRun(model_name(run.path), config.recipe, epochs, seed, "last")
     return EvaluatedRun(
-        run=run.path.name,
+        run=model_name(run.path),
         recipe=config.recipe,
         epochs=known.epochs,
         updates=known.updates,

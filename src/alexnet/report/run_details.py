@@ -12,7 +12,7 @@ from alexnet.data.classes import are_custom
 from alexnet.data.manifest import Manifest
 from alexnet.errors import CommandError
 from alexnet.models.summary import Summary
-from alexnet.report.tables import ABSENT, Table, percent
+from alexnet.report.tables import ABSENT, Table, with_interval
 from alexnet.runs.environment import Environment
 from alexnet.runs.provenance import MeasuredErrors, Provenance
 from alexnet.runs.results import EvalResult
@@ -113,14 +113,14 @@ def terms(of_weights: Mapping[str, str], origin: Provenance | None) -> Table:
 
 
 def exported_errors(errors: Sequence[MeasuredErrors]) -> Table:
-    """The errors in the provenance of an exported file."""
+    """The errors in the provenance of an exported file, with their 95 % intervals."""
     columns = ("data", "views", "top-1 error %", "top-5 error %", "images")
     rows = [
         (
             f"{each.store or 'a store'} {each.split}",
             each.views,
-            percent(each.top1_error),
-            percent(each.top5_error),
+            with_interval(each.top1_error, each.top1_interval),
+            with_interval(each.top5_error, each.top5_interval),
             f"{each.images:,}",
         )
         for each in errors

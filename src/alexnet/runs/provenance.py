@@ -10,7 +10,7 @@ from alexnet import __version__
 from alexnet.json_reader import as_object, refusing
 from alexnet.runs.checkpoints import META, read_meta
 from alexnet.runs.environment import Imported
-from alexnet.runs.metrics_log import has_finished, read_metrics
+from alexnet.runs.metrics_log import has_finished, read_metrics, training_end
 from alexnet.runs.results import EvalResult, read_results
 from alexnet.runs.run_dir import RunDir, find_weights, has_weights
 from alexnet.serialization import from_dict
@@ -58,6 +58,8 @@ class Provenance:
     epochs: int | None = None
     """Done, as are the updates."""
     updates: int | None = None
+    training_error: float | None = None
+    """Of the last logged updates, on augmented images; None if it is unknown."""
     store: str = ""
     """Name of the store that it was trained on."""
     store_digest: str = ""
@@ -109,11 +111,13 @@ def provenance(run: RunDir, checkpoint: str = "last") -> Provenance:
     if environment.imported is not None:
         return known
     done = position(run, checkpoint)
+    end = training_end(run.metrics_file, done.step)
     return replace(
         known,
         seed=config.training.seed,
         epochs=done.epoch,
         updates=done.step,
+        training_error=None if end is None else end.error,
         store=environment.store,
         store_digest=environment.store_digest,
         init_from=_initialized_from(run),

@@ -14,6 +14,7 @@ from alexnet.config import RunConfig, config_from_dict, from_dict, split_setting
 from alexnet.errors import AlreadyExists, CommandError, DataError, NotFound, WorkError
 from alexnet.io import exclusive_lock, is_left_over
 from alexnet.json_reader import as_object, read_object
+from alexnet.runs import hugging_face
 from alexnet.runs.checkpoints import WEIGHTS, CheckpointName, checkpoint_folders, find_checkpoint
 from alexnet.runs.environment import Environment
 from alexnet.runs.metrics_log import has_finished, has_logged
@@ -81,9 +82,10 @@ class RunDir:
     def open(cls, path: Path, or_file: bool = False) -> RunDir:
         """The run at `path`; NotFound if there is none.
 
-        With `or_file`, an exported file is accepted, too: it has weights, but none of the other files.
+        With `or_file`, an exported file is accepted, too: it has weights, but none of the other files. So is
+        what `located` makes one of.
         """
-        run = cls(path)
+        run = cls(located(path) if or_file else path)
         if not run.config_file.is_file() and not (or_file and run.is_exported):
             raise NotFound(why_no_run(path))
         return run
@@ -269,18 +271,34 @@ PRETRAINED = "pretrained"
 """In place of a path: the model that comes with the package; `docs/pretrained.md` describes it."""
 
 
-def with_pretrained(path: Path) -> Path:
-    """The file of the model that comes with the package for `PRETRAINED`; any other path as it is."""
-    if path.name != str(path) or path.name != PRETRAINED or path.exists():
+def located(path: Path) -> Path:
+    """The model file for `PRETRAINED`, `hf:owner/name` and the folder of a model repository.
+
+    Any other path is returned as it is. Errors as `hugging_face.download_model` and `weights_in`.
+    """
+    if path.is_dir():
+        return hugging_face.weights_in(path) if hugging_face.is_model_repository(path) else path
+    if path.exists():
         return path
-    return Path(__file__).parents[1] / "models" / "pretrained.safetensors"
+    if address := hugging_face.hub_address(path):
+        return hugging_face.download_model(address)
+    if str(path) == PRETRAINED:
+        return Path(__file__).parents[1] / "models" / "pretrained.safetensors"
+    return path
+
+
+def model_name(path: Path) -> str:
+    """The name of a run directory or model file in tables: of a model repository its own."""
+    return hugging_face.repository_name(path) or path.resolve().name
 
 
 def members_of(paths: Sequence[Path]) -> list[Path]:
-    """Run directories and model files unchanged, `pretrained` as its file; an ensemble's voting members."""
+    """Run directories and model files unchanged, other models as their files (see `located`); an ensemble's
+    voting members.
+    """
     return [
         member
-        for path in map(with_pretrained, paths)
+        for path in map(located, paths)
         for member in (EnsembleDir(path).voting() if is_ensemble(path) else [path])
     ]
 
@@ -296,7 +314,7 @@ def find_weights(path: Path, checkpoint: str = "last") -> Path:
     """
     if checkpoint not in CHECKPOINTS:
         raise CommandError(f"no checkpoint {checkpoint!r}; it must be {' or '.join(CHECKPOINTS)}")
-    path = with_pretrained(path)
+    path = located(path)
     if path.is_file():
         return path
     if is_ensemble(path):

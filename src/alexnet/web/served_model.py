@@ -29,7 +29,7 @@ from alexnet.evaluation.views import positions_of
 from alexnet.models.registry import last_hidden_layer
 from alexnet.progress import ProgressBar, no_progress_bar
 from alexnet.runs.provenance import Provenance, provenance, training_progress
-from alexnet.runs.run_dir import RunDir, members_of
+from alexnet.runs.run_dir import RunDir, members_of, model_name
 from alexnet.tasks.base import BoxPrediction
 from alexnet.text import percentage
 from alexnet.web.batcher import Batcher
@@ -311,7 +311,7 @@ def unique_names(paths: Sequence[Path]) -> list[str]:
     """The names of the paths, with that of the parent directory if two are equal; CommandError if these are
     equal, too.
     """
-    short = [path.resolve().name for path in paths]
+    short = list(map(model_name, paths))
     names = [
         name if short.count(name) == 1 else f"{path.resolve().parent.name}/{name}"
         for path, name in zip(paths, short, strict=True)

@@ -61,6 +61,7 @@ def test_all_metadata_is_exported(make_run, store, tmp_path, capsys) -> None:
         "began_with": None,
         "epochs": 3,
         "updates": 18,
+        "training_error": None,
         "store": "store",
         "store_digest": store.digest,
     }

@@ -30,7 +30,7 @@ from alexnet.runs.calibration import Calibration
 from alexnet.runs.metrics_log import read_metrics
 from alexnet.runs.predictions import Predictions
 from alexnet.runs.results import EvalResult
-from alexnet.runs.run_dir import RunDir
+from alexnet.runs.run_dir import RunDir, model_name
 from alexnet.tasks.config import task_info
 from alexnet.text import percentage
 
@@ -243,7 +243,7 @@ def in_words(true_names: Iterable[str], top: Iterable[Sequence[tuple[str, float]
 
 def distinct_names(paths: Sequence[Path]) -> list[str]:
     """The names of the folders, with the name of the parent folder if two are equal."""
-    names = [path.resolve().name for path in paths]
+    names = list(map(model_name, paths))
     return [
         name if names.count(name) == 1 else f"{path.resolve().parent.name}/{name}"
         for name, path in zip(names, paths, strict=True)

@@ -26,7 +26,7 @@ from alexnet.runs.environment import Environment
 from alexnet.runs.metrics_log import read_metrics
 from alexnet.runs.provenance import Provenance, provenance
 from alexnet.runs.results import EvalResult, read_results
-from alexnet.runs.run_dir import EnsembleDir, RunDir, find_weights, is_ensemble, is_fit
+from alexnet.runs.run_dir import EnsembleDir, RunDir, find_weights, is_ensemble, is_fit, model_name
 from alexnet.runs.snapshot import snapshot
 
 SPLIT = "val"
@@ -124,7 +124,7 @@ class Subject:
     @property
     def name(self) -> str:
         """Its name on the page."""
-        return self.path.resolve().name
+        return model_name(self.path)
 
     @property
     def run(self) -> RunDir:
@@ -244,8 +244,8 @@ def _subject(path: Path, copy: Path) -> Subject:
         return Subject(path, path, "ensemble", read_results(path), _members(path))
     run = RunDir.open(path, or_file=True)
     if run.is_exported:
-        bundle.load_metadata(path)  # raises an error that describes the file
-        return Subject(path, path, "file")
+        bundle.load_metadata(run.path)  # raises an error that describes the file
+        return Subject(run.path, run.path, "file")
     place = snapshot(path, copy)
     return Subject(place, path, "run", read_results(place), environment=RunDir(place).environment())
 

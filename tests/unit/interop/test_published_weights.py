@@ -14,7 +14,7 @@ import alexnet
 from alexnet import recipes
 from alexnet.cli.main import main
 from alexnet.data.download import RemoteFile
-from alexnet.interop.hub import PUBLISHED_WEIGHTS
+from alexnet.interop.published_weights import PUBLISHED_WEIGHTS
 from alexnet.runs.run_dir import RunDir
 
 
