@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -30,7 +31,12 @@ _SUSPECTS_PRINTED = 5
 
 @with_source_options
 def command(
-    photos: Annotated[Path, typer.Argument(metavar="PHOTOS", help="Labeled photos in any known form.")],
+    photos: Annotated[
+        str,
+        typer.Argument(
+            metavar="PHOTOS", help="Labeled photos in any known form, also at an address (s3://)."
+        ),
+    ],
     run: Annotated[Path, typer.Option(help="The directory to create: store, models, report.")],
     options: SourceOptions,
     minutes: Annotated[float, typer.Option(min=0.1, help="About how long it may take.")] = 10.0,
@@ -77,6 +83,7 @@ def command(
         device=device,
         workers=workers,
         progress=bar,
+        fetch_progress=partial(progress_bar, unit="bytes", silent=as_json),
     )
     if not as_json:
         chosen = replace(chosen, training_progress=training_bar, log=write_lines)

@@ -9,7 +9,7 @@ import typer
 
 from alexnet.cli.output import write_document, write_lines
 from alexnet.cli.progress import progress_bar
-from alexnet.cli.source_options import with_source_options
+from alexnet.cli.source_options import located_source, with_source_options
 from alexnet.cli.table_files import TableFiles, csv_option, parquet_option
 from alexnet.errors import CommandError
 
@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 @with_source_options
 def command(
     source: Annotated[
-        Path, typer.Argument(metavar="SOURCE|STORE", help="Photos in any known form, or a store.")
+        str,
+        typer.Argument(
+            metavar="SOURCE|STORE", help="Photos in any known form, also at an address, or a store."
+        ),
     ],
     options: SourceOptions,
     per_class: Annotated[bool, typer.Option("--per-class", help="List the photos of every class.")] = False,
@@ -45,14 +48,15 @@ def command(
 
     tables = TableFiles(csv, parquet)
     tables.refuse_unwritable()
-    if any((source / name).is_file() for name in (MANIFEST_FILE, FINGERPRINT_FILE)):
-        _inspect_store(source, near_duplicates, as_json, tables, per_class)
+    place = located_source(source, silent=as_json)
+    if any((place / name).is_file() for name in (MANIFEST_FILE, FINGERPRINT_FILE)):
+        _inspect_store(place, near_duplicates, as_json, tables, per_class)
         return
     if near_duplicates:
         raise CommandError(f"{source} is no store: prepare it first, then use --near-duplicates on the store")
 
     # As it is: only `prepare` holds out a validation split.
-    opened = open_source(source, val_fraction=0, options=options)
+    opened = open_source(place, val_fraction=0, options=options)
     if not as_json and not tables:
         found = overview(opened)
         lines = [*describe_overview(found), *(table_of_classes(found) if per_class else [])]

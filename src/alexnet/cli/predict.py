@@ -13,6 +13,7 @@ import alexnet
 from alexnet.cli.options import SCALES_HELP, VIEWS_HELP, VIEWS_METAVAR, view_names, view_set
 from alexnet.cli.output import write_document, write_lines, write_notes
 from alexnet.cli.progress import progress_bar
+from alexnet.cli.source_options import located_source
 from alexnet.cli.table_files import TableFiles, csv_option, parquet_option
 from alexnet.errors import CommandError, DataError
 from alexnet.runs.hugging_face import hub_address
@@ -33,7 +34,8 @@ STANDARD_INPUT = "-"
 
 def command(
     images: Annotated[
-        list[str], typer.Argument(metavar="PHOTO...", help="Files or folders; - for standard input.")
+        list[str],
+        typer.Argument(metavar="PHOTO...", help="Files, folders or addresses; - for standard input."),
     ],
     model: Annotated[
         Path | None,
@@ -107,8 +109,8 @@ def command(
         )
     if boxes and out_dir is not None:
         raise CommandError(f"{predictor.config.recipe} predicts boxes: --out-dir is for classifiers")
-    if out_dir is not None and STANDARD_INPUT in names:
-        raise CommandError("a photo from standard input has no file to copy: omit --out-dir")
+    if out_dir is not None and (found := _without_file(names)):
+        raise CommandError(f"{found} has no file to copy: omit --out-dir")
     tables = TableFiles(csv, parquet)
     tables.refuse_unwritable()
     folders = None if out_dir is None else ClassFolders(out_dir, predictor.classes, link)
@@ -170,6 +172,15 @@ def _model_and_photos(model: Path | None, images: Sequence[str]) -> tuple[Path, 
     return first, images[1:]
 
 
+def _without_file(names: Sequence[str]) -> str:
+    """The first photo that is no file on this computer, in words; empty without one."""
+    from alexnet.data.remote import is_web_file
+
+    if STANDARD_INPUT in names:
+        return "a photo from standard input"
+    return next((f"the photo at {name}" for name in names if is_web_file(name)), "")
+
+
 def _min_score(text: str, predictor: Predictor, views: ViewSet) -> float | None:
     """The minimum score; that of the calibration for `auto`, None if the text is empty."""
     if not text:
@@ -202,12 +213,18 @@ def _min_score(text: str, predictor: Predictor, views: ViewSet) -> float | None:
 
 
 def photo_names(images: Sequence[str]) -> Iterator[str]:
-    """The path of each photo, also of those in folders; CommandError for missing files and folders without
-    photos.
+    """The path of each photo, also of those in folders, or the http(s) address of one photo.
+
+    Files at other addresses are fetched. CommandError for missing files and folders without photos.
     """
     from alexnet.data.photos import find_photos
+    from alexnet.data.remote import is_address, is_web_file
 
-    for image in images:
+    for given in images:
+        if is_web_file(given):
+            yield given
+            continue
+        image = str(located_source(given)) if is_address(given) else given
         if image != STANDARD_INPUT and not Path(image).exists():
             raise CommandError(f"no such photo or folder: {image}")
         if not Path(image).is_dir():

@@ -11,7 +11,7 @@ import typer
 import alexnet
 from alexnet.cli.output import write_lines, write_notes
 from alexnet.cli.progress import progress_bar
-from alexnet.cli.source_options import with_source_options
+from alexnet.cli.source_options import located_source, with_source_options
 from alexnet.text import counted, first_few
 
 if TYPE_CHECKING:
@@ -41,7 +41,12 @@ class _Encoding(StrEnum):
 
 @with_source_options
 def command(
-    source: Annotated[Path, typer.Argument(metavar="SOURCE", help="Labeled photos in any known form.")],
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="SOURCE", help="Labeled photos in any known form, also at an address (s3://)."
+        ),
+    ],
     store: Annotated[Path, typer.Argument(metavar="STORE", help="A new folder.")],
     side: Annotated[
         int | None, typer.Option(help="(Shorter) side in pixels. By default 256; 32 for digits.")
@@ -100,7 +105,7 @@ def command(
     from alexnet.hardware import cpu_count
     from alexnet.stopping import Stopping
 
-    photos = open_source(source, 0, options)
+    photos = open_source(located_source(source), 0, options)
     if classes is not None:
         photos = filter_classes(photos, classes)
     if drop_duplicates:

@@ -1,4 +1,4 @@
-"""The options of `inspect` and `prepare` that choose how a source is read."""
+"""The source of `inspect`, `prepare` and `fit`, and the options that choose how it is read."""
 
 from __future__ import annotations
 
@@ -6,9 +6,14 @@ import functools
 import inspect
 from collections.abc import Callable
 from enum import StrEnum
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from alexnet.cli.output import write_notes
+from alexnet.cli.progress import progress_bar
 
 if TYPE_CHECKING:
     from alexnet.data.sources import SourceOptions
@@ -91,3 +96,12 @@ def with_source_options(command: Callable[..., None]) -> Callable[..., None]:
     vars(with_options)["__signature__"] = inspect.Signature(parameters)
     with_options.__annotations__ = {each.name: each.annotation for each in parameters}
     return with_options
+
+
+def located_source(source: str, silent: bool = False) -> Path:
+    """The path of a source; files at an address are fetched first, with a progress bar."""
+    from alexnet.data.remote import local_source
+    from alexnet.stopping import Stopping
+
+    with Stopping("what was fetched is kept, type the same command again to continue"):
+        return local_source(source, partial(progress_bar, unit="bytes", silent=silent), write_notes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import http.client
+import re
 import shutil
 import sys
 import tarfile
@@ -17,6 +18,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from alexnet import __version__
 from alexnet.errors import AlexNetError, CommandError, DataError, WorkError
@@ -200,11 +202,13 @@ def download(
     progress: BytesReceived,
     pause: Callable[[float], None] = time.sleep,
     most_bytes: int = sys.maxsize,
+    otherwise: str = "use another location with --from URL-or-DIR",
 ) -> None:
     """Downloads `target` from the first of `urls` that gives valid bytes; it never contains any others.
 
     Until then they are in `target.part`, which a later call continues. Each URL is tried a few times.
-    WorkError if no URL can be reached, DataError if the last one gave invalid bytes.
+    WorkError if no URL can be reached, DataError if the last one gave invalid bytes; the messages end with
+    `otherwise`.
     """
     part = target.with_name(target.name + ".part")
     if part.exists():
@@ -215,13 +219,18 @@ def download(
         if not failure:
             part.replace(target)
             return
-        failures.append(f"{url}: {failure}")
-    advice = "use another location with --from URL-or-DIR"
+        failures.append(f"{shown_address(url)}: {failure}")
     if invalid:
-        raise DataError(f"{failures[-1]}; nothing was kept: try again, or {advice}")
+        raise DataError(f"{failures[-1]}; nothing was kept: try again, or {otherwise}")
+    name = unquote(urlsplit(urls[0]).path.rpartition("/")[2])
     raise WorkError(
-        f"{target.name} could not be downloaded ({'; '.join(failures)}): try again later, or {advice}"
+        f"{name} could not be downloaded ({'; '.join(failures)}): try again later, or {otherwise}"
     )
+
+
+def shown_address(address: str) -> str:
+    """The address without a password and without a query, which may be a signature."""
+    return re.sub(r"(://)[^/@]*@", r"\1", address.partition("?")[0])
 
 
 def _download_from(
@@ -287,7 +296,7 @@ def _continue(url: str, part: Path, most_bytes: int, progress: BytesReceived) ->
         length = _length(response)
         if length is not None and have_bytes + length > most_bytes:
             raise _TooLong(have_bytes + length, most_bytes)
-        _append(response, part, most_bytes, progress)
+        append_blocks(response, part, most_bytes, progress)
     if length is not None and part.stat().st_size < have_bytes + length:
         raise ConnectionError(f"the connection was lost after {part.stat().st_size:,} bytes")
 
@@ -307,7 +316,11 @@ def _length(response: Any) -> int | None:
     return int(text)
 
 
-def _append(response: Any, part: Path, most_bytes: int, progress: BytesReceived) -> None:
+def append_blocks(response: Any, part: Path, most_bytes: int, progress: BytesReceived) -> None:
+    """Appends to the file `part` what can be read from `response`, in blocks.
+
+    WorkError if the disk refuses; an error if there are more than `most_bytes`.
+    """
     try:
         file = part.open("ab")
     except OSError as error:

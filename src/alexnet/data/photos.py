@@ -18,12 +18,13 @@ from torch import Tensor
 
 from alexnet import __version__
 from alexnet.data.decode import PHOTO_SUFFIXES, Pixels, check_size, decode, orientation_of, rgb, turn_pixels
+from alexnet.data.remote import is_address, is_web_file, local_source
 from alexnet.data.sources.tree import open_folder, read_file
 from alexnet.errors import CommandError, DataError, NotFound, WorkError
 from alexnet.text import sized
 
 Photo: TypeAlias = "str | Path | bytes | Image.Image | npt.NDArray[np.uint8] | Tensor"
-"""The path or the http(s) address of a file, its contents, or pixels."""
+"""The path or the address of a file, its contents, or pixels."""
 MOST_BYTES = 64 * 2**20
 """Of a photo at an address."""
 _TIMEOUT_SECONDS = 20.0
@@ -31,7 +32,6 @@ _TIMEOUT_SECONDS = 20.0
 _MOST_SECONDS = 120.0
 """For the whole photo."""
 _BLOCK_BYTES = 2**16
-_ADDRESSES = ("http://", "https://")
 
 
 def find_photos(folder: Path) -> list[Path]:
@@ -48,14 +48,18 @@ def list_photos(photos: Photo | Sequence[Photo]) -> list[Photo]:
     """One photo becomes a list of one, a folder its photos (`find_photos`), and an array or tensor of four
     dimensions many photos.
 
-    NotFound for a folder without photos.
+    Files at addresses such as `s3://bucket/photos` are fetched (see `remote.local_source`), except single
+    ones of http(s), which are read when they are needed. NotFound for a folder without photos.
     """
     if isinstance(photos, np.ndarray | Tensor):
         return list(photos) if photos.ndim == 4 else [photos]
     given = [photos] if isinstance(photos, str | Path | bytes | Image.Image) else list(photos)
     listed: list[Photo] = []
-    for photo in given:
-        if isinstance(photo, str | Path) and not _is_address(photo) and Path(photo).is_dir():
+    for each in given:
+        photo = each
+        if isinstance(each, str) and is_address(each) and not is_web_file(each):
+            photo = local_source(each)
+        if isinstance(photo, str | Path) and not is_web_file(photo) and Path(photo).is_dir():
             within = find_photos(Path(photo))
             if not within:
                 raise NotFound(f"{photo} has no photos ({', '.join(PHOTO_SUFFIXES)})")
@@ -80,12 +84,8 @@ def pixels_of(photo: Photo) -> Pixels:
     return _checked(photo)
 
 
-def _is_address(photo: str | Path) -> bool:
-    return isinstance(photo, str) and photo.lower().startswith(_ADDRESSES)
-
-
 def _read(photo: str | Path) -> bytes:
-    if isinstance(photo, str) and _is_address(photo):
+    if isinstance(photo, str) and is_web_file(photo):
         return download(photo)
     if not os.path.lexists(photo):
         raise NotFound(f"no such photo: {photo}")

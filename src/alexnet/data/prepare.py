@@ -50,6 +50,7 @@ from alexnet.data.prepare_update import (
     make_fingerprint,
 )
 from alexnet.data.prepare_workers import make_all
+from alexnet.data.remote import local_source
 from alexnet.data.resize import FILTER
 from alexnet.data.sources import Source, SourceOptions, filter_classes, hold_out, open_source
 from alexnet.data.statistics import PixelStatistics
@@ -97,20 +98,21 @@ def prepare_source(
     """The store at `store`, made of the labeled photos at `source`; a stopped one is continued.
 
     `source` is a folder, tar or parquet file in any form that `open_source` recognizes, or what that returns;
-    it is never changed. `side` is the length in pixels of the (shorter) side. Settings that are None are the
-    source's own: 256 pixels, color, cropped, JPEG; of digits 32, gray, padded, raw. Where photos come without
-    a validation split, `val_fraction` of each class is held out; `group_by`, a regular expression over keys,
-    names photos that stay in one split (see `hold_out`). `drop_duplicates` keeps one of each set of photos
-    with the same pixels, which decodes all of them twice. `classes` keeps the first so many classes
-    ("10"), or those named by WNID or name ("n01440764,crane"). `exif` turns photos upright. `options` choose
-    how the source is read, where several ways fit. With `strict` an unreadable photo is an error. `workers`
-    are processes, by default one per core; `progress` is called with numbers of photos, `log` with a line
-    about what was made again of a finished store.
+    it is never changed. It can be an address such as `s3://bucket/photos` (see `data.remote.local_source`).
+    `side` is the length in pixels of the (shorter) side. Settings that are None are the source's own: 256
+    pixels, color, cropped, JPEG; of digits 32, gray, padded, raw. Where photos come without a validation
+    split, `val_fraction` of each class is held out; `group_by`, a regular expression over keys, names photos
+    that stay in one split (see `hold_out`). `drop_duplicates` keeps one of each set of photos with the same
+    pixels, which decodes all of them twice. `classes` keeps the first so many classes ("10"), or those named
+    by WNID or name ("n01440764,crane"). `exif` turns photos upright. `options` choose how the source is read,
+    where several ways fit. With `strict` an unreadable photo is an error. `workers` are processes, by default
+    one per core; `progress` is called with numbers of photos, `log` with a line about what was made again of
+    a finished store.
 
     CommandError for settings that do not exist or another store at `store`; DataError if nothing is
     recognized or photos are unreadable; WorkError if the disk is full.
     """
-    photos = source if isinstance(source, Source) else open_source(Path(source), 0, options)
+    photos = source if isinstance(source, Source) else open_source(local_source(source, log=log), 0, options)
     if classes is not None:
         photos = filter_classes(photos, classes)
     settings = photos.settings.with_choices(

@@ -23,6 +23,7 @@ from alexnet.data.duplicates import drop_duplicates
 from alexnet.data.findings import describe_findings
 from alexnet.data.inspect import describe_overview, overview
 from alexnet.data.prepare import prepare
+from alexnet.data.remote import local_source
 from alexnet.data.sources import Source, SourceOptions, open_source
 from alexnet.data.sources.base import path_of
 from alexnet.data.store import Store
@@ -82,6 +83,9 @@ class FitOptions:
     workers: int | None = None
     """Processes that prepare photos, by default one per core."""
     progress: ProgressBar = no_progress_bar
+    """Counts photos."""
+    fetch_progress: ProgressBar = no_progress_bar
+    """Counts the bytes of photos at an address."""
     training_progress: Progress = no_progress
     log: Log = lambda line: None
 
@@ -109,6 +113,8 @@ def fit(
 ) -> Predictor:
     """A classifier of labeled photos, in any form that `prepare` reads, made in about so many minutes.
 
+    `photos` can also be at an address such as `s3://bucket/photos`.
+
     It is kept in the directory `run`, with its store, its errors and all candidates; without one in a new
     temporary directory. With `resume` a fit that is there is continued. `log` receives what was understood of
     the photos and how each candidate did. Errors as `fit_photos`.
@@ -124,13 +130,13 @@ def fit_photos(photos: str | Path, run: str | Path, options: FitOptions = _DEFAU
     CommandError if `run` holds something else, or a fit without `options.resume`; Stopped at a signal, after
     saving; otherwise errors as `open_source`, `with_three_splits`, `prepare` and `train`.
     """
-    return _Fitting(Path(photos), Path(run), options).make()
+    return _Fitting(photos, Path(run), options).make()
 
 
 class _Fitting:
     """One call of `fit_photos`."""
 
-    def __init__(self, photos: Path, run: Path, options: FitOptions) -> None:
+    def __init__(self, photos: str | Path, run: Path, options: FitOptions) -> None:
         self.photos, self.run, self.options, self.log = photos, run, options, options.log
         self.start = time.monotonic()
         self.device = choose_device(options.device)
@@ -144,7 +150,9 @@ class _Fitting:
 
     def make(self) -> FitResult:
         """The finished fit."""
-        source = self._source()
+        place = local_source(self.photos, self.options.fetch_progress, self.log)
+        self.start = time.monotonic()
+        source = self._source(place)
         for line in describe_overview(overview(source)):
             self.log(line)
         store = self._prepared(source)
@@ -199,9 +207,9 @@ class _Fitting:
             self.log(f"there is no fit in {self.run} to continue: a new one is made")
         return Fit.read(self.run) if is_fit(self.run) else None
 
-    def _source(self) -> Source:
+    def _source(self, place: Path) -> Source:
         """The photos in three splits; DataError if they have one class."""
-        source = open_source(self.photos, 0, self.options.source)
+        source = open_source(place, 0, self.options.source)
         if len(source.classes) < 2:
             raise DataError(
                 f"{self.photos} has one class, {source.classes[0].name}: add a folder of other photos"

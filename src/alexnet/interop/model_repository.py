@@ -33,7 +33,7 @@ from alexnet.runs.hugging_face import (
 )
 from alexnet.runs.provenance import Provenance, license_lines
 from alexnet.tasks.config import task_info
-from alexnet.text import counted, first_few, percentage
+from alexnet.text import counted, first_few, percentage, printable
 
 _OWN = (WEIGHTS_FILE, CONFIG_FILE, CARD_FILE)
 _OF_GIT = (".git", ".gitattributes", ".gitignore", ".cache")
@@ -163,7 +163,7 @@ def model_card(of: Metadata) -> str:
         *_paragraphs(_classes(of)),
         "## License",
         "",
-        *(f"- {line}" for line in license_lines(of.terms, None)),
+        *(f"- {printable(line)}" for line in license_lines(of.terms, None)),
     ]
     return "\n".join(lines) + "\n"
 
@@ -176,7 +176,7 @@ def _summary(of: Metadata) -> str:
     kind = "detects objects" if task_info(of.config.training.loss).detects_all else "predicts the class"
     boxes = task_info(of.config.training.loss).predicts_boxes
     what = f"This model {kind}{' and a box' if boxes else ''} in a photo"
-    named = first_few([each.name for each in of.classes], 5)
+    named = first_few([printable(each.name) for each in of.classes[:6]], 5)
     unfinished = ""
     if of.provenance is not None and not of.provenance.finished:
         unfinished = " Its training is not finished."
@@ -193,7 +193,7 @@ def _training(of: Metadata) -> Table:
         rows.append(("origin", f"`{imported.file}` of {imported.program}, SHA-256 `{imported.sha256}`"))
     else:
         rows += _of_run(of.config, known)
-    return Table(("", ""), rows)
+    return Table(("what", "value"), rows)
 
 
 def _of_run(config: RunConfig, known: Provenance) -> list[tuple[str, str]]:
@@ -215,7 +215,7 @@ def _of_run(config: RunConfig, known: Provenance) -> list[tuple[str, str]]:
 
 
 def _number(value: object) -> str:
-    return f"{value:,}" if isinstance(value, int) else str(value)
+    return f"{value:,}" if isinstance(value, int) else printable(str(value))
 
 
 def train_command(config: RunConfig, known: Provenance) -> str:
@@ -266,7 +266,7 @@ def _preprocessing(of: Metadata) -> str:
 
 def _classes(of: Metadata) -> str:
     names = [
-        each.name if each.name == each.wnid else f"{each.name} ({each.wnid})"
+        printable(each.name if each.name == each.wnid else f"{each.name} ({each.wnid})")
         for each in of.classes[:_CLASSES_LISTED]
     ]
     rest = len(of.classes) - len(names)

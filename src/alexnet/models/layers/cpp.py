@@ -14,11 +14,12 @@ import platform
 import re
 import shlex
 import shutil
-import stat
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
+
+from alexnet.cache import cache_folder
 
 _NATIVE = "-mcpu=native" if (sys.platform, platform.machine()) == ("darwin", "arm64") else "-march=native"
 _FLAGS = ("-O3", _NATIVE, "-std=c++17", "-fPIC")
@@ -39,34 +40,6 @@ def library(name: str) -> ctypes.CDLL | None:
             "%s runs in plain torch, several times slower: %s", name, detail.strip().splitlines()[-1]
         )
         return None
-
-
-def cache_folder() -> Path:
-    """The folder with compiled libraries: in the user's cache, or a temporary one if that cannot be written.
-
-    OSError if neither can be.
-    """
-    try:
-        home = os.environ.get("XDG_CACHE_HOME")
-        folder = (Path(home) if home else Path.home() / ".cache") / "alexnet"
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with tempfile.TemporaryFile(dir=folder):
-            return folder
-    except (OSError, RuntimeError):  # RuntimeError: no home folder
-        return _temporary_cache()
-
-
-def _temporary_cache() -> Path:
-    """A folder of this user in the system's temporary one; PermissionError if another user made it."""
-    user = (
-        os.getuid() if hasattr(os, "getuid") else None
-    )  # on Windows, users have temporary folders of their own
-    folder = Path(tempfile.gettempdir(), "alexnet-cache" if user is None else f"alexnet-cache-{user}")
-    folder.mkdir(exist_ok=True, mode=0o700)
-    found = folder.lstat()
-    if user is not None and (found.st_uid != user or found.st_mode != stat.S_IFDIR | 0o700):
-        raise PermissionError(f"{folder} may have files of other users: delete it")
-    return folder
 
 
 def _compiler() -> tuple[str, ...]:

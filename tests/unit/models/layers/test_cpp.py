@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from alexnet.cache import cache_folder
 from alexnet.models.layers import cpp
 from alexnet.models.layers.local_response_norm import LocalResponseNorm
 
@@ -110,11 +111,11 @@ def test_without_a_home_the_cache_is_temporary(monkeypatch, no_home):
 
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setattr(Path, "home", unknown)
-    assert cpp.cache_folder().parent == no_home
+    assert cache_folder().parent == no_home
 
 
 def test_no_library_is_loaded_from_a_folder_that_others_can_write(no_home, caplog):
-    folder = cpp.cache_folder()
+    folder = cache_folder()
     folder.chmod(0o777)
     assert cpp.library("fused_block") is None
     assert "may have files of other users" in caplog.text
