@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-import alexnet
 from alexnet.cli.output import write_lines, write_notes
 from alexnet.cli.progress import progress_bar
 from alexnet.cli.source_options import located_source, with_source_options
 from alexnet.text import counted, first_few
 
 if TYPE_CHECKING:
+    from alexnet.data.prepare_parts import PartResult
     from alexnet.data.sources import Source, SourceOptions
     from alexnet.data.store import Store
 
 
-CLASSES_NAMED = 5
-"""Classes that a warning names."""
+CLASSES_NAMED, PARTS_NAMED = 5, 8
+"""Classes that a warning names, and parts of a store."""
 
 
 class _Shape(StrEnum):
@@ -95,16 +95,27 @@ def command(
     options: SourceOptions,
     strict: Annotated[bool, typer.Option("--strict", help="Fail on unreadable photos.")] = False,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes; one per core by default.")] = None,
+    part: Annotated[
+        str,
+        typer.Option(
+            metavar="I/N",
+            help="Make part I of N of the store; other machines make the others in the same folder, and the "
+            "last one joins them.",
+        ),
+    ] = "",
 ) -> None:
     """Decode, resize and store photos, with the mean and the color statistics that training needs."""
     from alexnet.data import store_notes
     from alexnet.data.duplicates import drop_duplicates as without_duplicates
     from alexnet.data.inspect import describe_overview, overview
     from alexnet.data.manifest import MANIFEST_FILE
+    from alexnet.data.prepare import prepare
+    from alexnet.data.prepare_parts import Part, prepare_part
     from alexnet.data.sources import filter_classes, hold_out, open_source
     from alexnet.hardware import cpu_count
     from alexnet.stopping import Stopping
 
+    chosen = Part.parse(part) if part else None
     photos = open_source(located_source(source), 0, options)
     if classes is not None:
         photos = filter_classes(photos, classes)
@@ -118,31 +129,49 @@ def command(
             photos = without_duplicates(photos, settings, known, workers or cpu_count(), advance)
     photos = hold_out(photos, val_fraction, group_by)
     write_notes(*describe_overview(overview(photos)))
-    changes: list[str] = []
+    settings = photos.settings.with_choices(
+        side=side,
+        shape=shape.value,
+        resize=None if resize is None else resize.value,
+        encoding=None if encoding is None else encoding.value,
+        channels=channels,
+        quality=quality,
+        exif=exif,
+    )
+    changes, lines = list[str](), list[str]()
     before = (store / MANIFEST_FILE).exists()
+    count = _count(photos) if chosen is None else chosen.images(photos, settings)
     with (
         Stopping("finished work is kept, run the same command again to resume"),
-        progress_bar("preparing", _count(photos), unit="images") as advance,
+        progress_bar("preparing", count, unit="images") as advance,
     ):
-        made = alexnet.prepare(
-            photos,
-            store,
-            side=side,
-            shape=shape.value,
-            resize=None if resize is None else resize.value,
-            encoding=None if encoding is None else encoding.value,
-            channels=channels,
-            quality=quality,
-            exif=exif,
-            strict=strict,
-            workers=workers,
-            progress=advance,
-            log=changes.append,
-        )
+        arguments = (settings, workers, strict, advance, changes.append)
+        if chosen is None:
+            made = prepare(photos, store, *arguments)
+        else:
+            result = prepare_part(photos, store, chosen, *arguments)
+            if result.store is None:
+                lines = _missing_lines(store, result)
+            made = result.store
+    if made is None:
+        write_lines(*lines)
+        return
     _warn(photos, made)
     write_notes(*changes)
     done = "; already finished, nothing was done" if before and not changes else ""
     write_lines(f"{_described(made)}{done}")
+
+
+def _missing_lines(store: Path, result: PartResult) -> list[str]:
+    """What is finished, which parts are missing, and what to type."""
+    named = [f"{part} ({counted(shards, 'shard')})" for part, shards in result.missing.items()]
+    options = [f"--part {part}" for part in result.missing]
+    done = f"part {result.part} is finished ({result.shards:,} of {counted(result.all_shards, 'shard')})"
+    return [
+        f"{store}: {done}; missing: {first_few(named, PARTS_NAMED)}",
+        f"if no machine is making {'them' if len(named) > 1 else 'it'}, type the same command with "
+        f"{first_few(options, PARTS_NAMED)}; the last part that is finished joins all",
+    ]
 
 
 def _count(photos: Source) -> int:

@@ -12,8 +12,8 @@ import errno
 import hashlib
 import io
 import shutil
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterable, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal
 
@@ -62,6 +62,8 @@ from alexnet.io import CannotWrite, exclusive_lock, file_sha256, is_left_over, w
 from alexnet.text import sized
 
 MEAN_IMAGE = "mean_image.npy"
+PARTS_FOLDER = "parts"
+"""In the folder of an unfinished store: where `prepare_parts` makes shards."""
 MAX_ODD_NAMED = 20
 """Unusual photos of each kind that the manifest names; others are counted."""
 _TEMPORARY = (
@@ -149,11 +151,9 @@ def prepare(
     the manifest; with `strict` they are a DataError instead. CommandError if `path` holds something else or
     is inside the source; WorkError if the disk is full. Finished shards are kept: the same call continues.
     """
-    if path.resolve().is_relative_to(source.path.resolve()):
-        raise CommandError(f"{path} is inside the source, which is never changed: choose another STORE")
-    job = Job(source, path, settings, make_fingerprint(source, settings))
+    job = job_of(source, path, settings)
     finished = (path / MANIFEST_FILE).exists()
-    try:
+    with disk_errors(path):
         begun = finished or (path / FINGERPRINT_FILE).exists()
         notes = store_notes.read_all(path) if begun else {}
         if finished and not notes:
@@ -161,6 +161,24 @@ def prepare(
         else:
             finished = _bring_up_to_date(job, notes, workers or cpu_count(), strict, progress, log)
         _clear(path)
+    store = Store.open(path, verify=finished)
+    if strict:
+        _refuse_unreadable(store.manifest)
+    return store
+
+
+def job_of(source: Source, path: Path, settings: PrepareSettings) -> Job:
+    """The store to be made; CommandError if its folder is inside the source."""
+    if path.resolve().is_relative_to(source.path.resolve()):
+        raise CommandError(f"{path} is inside the source, which is never changed: choose another STORE")
+    return Job(source, path, settings, make_fingerprint(source, settings))
+
+
+@contextmanager
+def disk_errors(path: Path) -> Generator[None]:
+    """Turns an OSError into a WorkError about the store at `path`."""
+    try:
+        yield
     except (CommandError, DataError):
         raise
     except (OSError, CannotWrite) as error:
@@ -170,10 +188,6 @@ def prepare(
         raise WorkError(
             f"{path}: {reason}; finished shards are kept, run the same command again to continue"
         ) from error
-    store = Store.open(path, verify=finished)
-    if strict:
-        _refuse_unreadable(store.manifest)
-    return store
 
 
 def _bring_up_to_date(
@@ -185,7 +199,7 @@ def _bring_up_to_date(
     log: Callable[[str], None],
 ) -> bool:
     """Makes what is missing or no longer right; whether there was nothing to do."""
-    path, tasks = job.path, _tasks(job)
+    path, tasks = job.path, shard_tasks(job.source, job.path, job.settings)
     finished = (path / MANIFEST_FILE).exists()
     fingerprint = fingerprint_of_store(job)
     if notes:
@@ -205,7 +219,7 @@ def _bring_up_to_date(
         for task in found.touched:
             store_notes.write_note(task.note_path, found.current[task])
         return True
-    _refuse_without_decoder(job.source)
+    refuse_without_decoder(job.source)
     _claim(job)
     with exclusive_lock(path):
         if finished or found.changed or found.relabeled or found.removed:
@@ -215,7 +229,7 @@ def _bring_up_to_date(
         images, missing_images = (sum(task.stop - task.start for task in some) for some in (tasks, missing))
         try:
             progress(images - missing_images)
-            _check_space(path, job.settings, missing_images)
+            check_space(path, job.settings, missing_images)
             make_all(job.source, missing, workers, progress)
         except BaseException as error:  # also a signal: unfinished shards would take up space
             _remove_parts(path)
@@ -281,7 +295,7 @@ def _remove_parts(path: Path) -> None:
         part.unlink()
 
 
-def _refuse_without_decoder(source: Source) -> None:
+def refuse_without_decoder(source: Source) -> None:
     """DataError, with their number, if there are HEIC photos and no library to read them.
 
     A whole class may be such photos, and training without them is not what anyone means.
@@ -304,25 +318,30 @@ def _refuse_without_decoder(source: Source) -> None:
             continue
 
 
-def _tasks(job: Job) -> list[ShardTask]:
+def shard_tasks(source: Source, path: Path, settings: PrepareSettings) -> list[ShardTask]:
+    """All shards of the store, in order."""
     tasks: list[ShardTask] = []
-    for name, split in job.source.splits.items():
+    for name, split in source.splits.items():
         for number, start in enumerate(range(0, len(split), RECORDS_PER_SHARD)):
             stop = min(start + RECORDS_PER_SHARD, len(split))
-            tasks.append(ShardTask(job.path, name, number, start, stop, job.settings))
+            tasks.append(ShardTask(path, name, number, start, stop, settings))
     return tasks
 
 
 def _claim(job: Job) -> None:
     """Makes the folder, or continues one that was begun; CommandError if it is something else."""
-    path = job.path
+    make_folder(job.path)
+    write_json_with_checksum(job.path / FINGERPRINT_FILE, job.fingerprint)
+
+
+def make_folder(path: Path) -> None:
+    """Makes the folder of a store that is begun or continued; CommandError if it is something else."""
     if path.exists() and not path.is_dir():
         raise AlreadyExists(f"{path} is a file: choose another STORE")
     begun = (path / FINGERPRINT_FILE).exists() or (path / MANIFEST_FILE).exists()
     if path.exists() and not begun and not all(map(_is_ours, path.iterdir())):
         raise AlreadyExists(f"{path} is not empty and not a store: choose another STORE")
     path.mkdir(parents=True, exist_ok=True)
-    write_json_with_checksum(path / FINGERPRINT_FILE, job.fingerprint)
 
 
 def _has_notes(path: Path) -> bool:
@@ -331,9 +350,12 @@ def _has_notes(path: Path) -> bool:
 
 
 def _is_ours(path: Path) -> bool:
-    """Whether it is a temporary file of a killed `prepare`, or a folder of notes with no others."""
+    """Whether it is a temporary file of a killed `prepare`, a folder of notes with no others, or one of
+    parts.
+    """
     notes = path.name == store_notes.FOLDER and path.is_dir()
-    return is_left_over(path) or (notes and all(map(is_left_over, path.iterdir())))
+    parts = path.name == PARTS_FOLDER and path.is_dir()
+    return is_left_over(path) or parts or (notes and all(map(is_left_over, path.iterdir())))
 
 
 def _clear(path: Path) -> None:
@@ -341,9 +363,10 @@ def _clear(path: Path) -> None:
     for pattern in _TEMPORARY:
         for temporary in path.glob(pattern):
             temporary.unlink(missing_ok=True)
+    shutil.rmtree(path / PARTS_FOLDER, ignore_errors=True)
 
 
-def _check_space(path: Path, settings: PrepareSettings, images: int) -> None:
+def check_space(path: Path, settings: PrepareSettings, images: int) -> None:
     """WorkError if the disk has less space than the missing images will take."""
     area = settings.side**2 * (1.4 if settings.shape == "whole" else 1)
     needed = int(images * area * settings.channels * _BYTES_PER_VALUE[settings.encoding])

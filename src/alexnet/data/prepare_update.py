@@ -106,14 +106,19 @@ def _read_fingerprint(path: Path) -> Fingerprint:
     return read_object(path, dict, "is damaged", f"delete {path.parent} and prepare it again")
 
 
-def check_fingerprint(job: Job, found: Fingerprint, of_earlier_version: bool = False) -> None:
+def check_fingerprint(
+    job: Job, found: Fingerprint, of_earlier_version: bool = False, same_photos: bool = False
+) -> None:
     """CommandError if the store at the path was made with other settings, or from another source.
 
-    Other photos and classes are allowed: shards are compared with them. Not in stores `of_earlier_version`,
-    which have no notes of their photos; their choices of photos were not all recorded.
+    Other photos and classes are allowed, unless they must be the `same_photos`: shards are compared with
+    them. Not in stores `of_earlier_version`, which have no notes of their photos; their choices of photos
+    were not all recorded.
     """
     found = {"channels": 3, "options": "{}", **found}  # older versions did not write these
     ignored = {CLASSES_HASH, *(_choices("", 0, "", False) if of_earlier_version else [PHOTOS_HASH])}
+    if same_photos:
+        ignored = {CLASSES_HASH}  # which determine the hash of the photos, too
     differ = [
         "other photos" if name == PHOTOS_HASH else f"{name} {found[name]} (now {wanted})"
         for name, wanted in job.fingerprint.items()
