@@ -174,3 +174,21 @@ def test_a_full_disk_is_one_line_and_the_same_command_resumes(
     assert "Traceback" not in limited.stderr
     finish(photos, store)
     assert contents(store) == undisturbed
+
+
+@pytest.mark.slow
+def test_a_part_is_killed_repeated_and_made_twice_at_the_same_time(
+    photos: Path, undisturbed: dict[str, bytes], tmp_path: Path
+) -> None:
+    store = tmp_path / "store"
+    killed = start(photos, store, "--workers", "2", "--part", "1/2")
+    wait_until(lambda: exists("parts/*/*.arrow*")(store), killed)
+    killed.kill()
+    killed.communicate()
+    wait_until_gone(killed)
+    parts = ("1/2", "1/2", "2/2")
+    commands = [start(photos, store, "--workers", "1", "--part", part) for part in parts]
+    outputs = [command.communicate() for command in commands]
+    assert [command.returncode for command in commands] == [0, 0, 0], outputs
+    assert any("2,400 train, 300 val images" in output for output, _ in outputs)
+    assert contents(store) == undisturbed

@@ -89,13 +89,6 @@ def test_more_parts_than_shards(photos, expected, tmp_path) -> None:
     assert contents(tmp_path / "store") == expected
 
 
-def test_worker_processes_make_a_part(photos, expected, tmp_path) -> None:
-    store = tmp_path / "store"
-    prepare_part(photos, store, Part(1, 2), SETTINGS, workers=2)
-    assert prepare_part(photos, store, Part(2, 2), SETTINGS, workers=2).store is not None
-    assert contents(store) == expected
-
-
 def test_parts_of_another_count_fit_together(photos, expected, tmp_path) -> None:
     store = tmp_path / "store"
     make(photos, store, "1/2")

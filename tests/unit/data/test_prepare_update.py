@@ -259,7 +259,7 @@ def test_refused_settings_leave_nothing_that_blocks_others(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch, pytest.raises(DataError, match="do not fit into a square of 24"):
-        patch.setattr(module, "_check_space", lambda *_: None)
+        patch.setattr(module, "check_space", lambda *_: None)
         prepare(open_source(photos), tmp_path / "store", PrepareSettings(side=24, resize="pad"), workers=1)
     assert not (tmp_path / "store").exists()
     made(photos, tmp_path / "store")
