@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +16,7 @@ import pytest
 from PIL import Image
 
 from alexnet.cli.main import main
+from alexnet.data.store import Store
 from alexnet.data.synthetic import synthesize
 from alexnet.fitting import candidates
 
@@ -84,6 +88,27 @@ def test_the_page_about_python_runs_from_top_to_bottom(
             block = block.replace(long, quick)
         exec(compile(block, "docs/python.md", "exec"), given)
     assert (tmp_path / "runs" / "mine" / "evaluation.json").is_file()
+
+
+@pytest.mark.slow
+def test_the_slurm_array_prepares_a_store(newcomer: Path, tmp_path: Path) -> None:
+    (block,) = [block for block in code_blocks("docs/scaling.md", "") if "SBATCH" in block]
+    script = block.replace("/8", "/2").replace("ILSVRC", f"{newcomer / 'my-photos'} --side 32 --workers 1")
+    script = script.replace("alexnet prepare", f"{sys.executable} -m alexnet prepare")
+    outputs = [
+        subprocess.run(
+            ["bash", "-c", script],
+            cwd=tmp_path,
+            env={**os.environ, "SLURM_ARRAY_TASK_ID": number, "SLURM_ARRAY_JOB_ID": "1"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        for number in ("1", "2")
+    ]
+    assert "missing: 2/2 (1 shard)" in outputs[0].stdout, outputs[0].stderr
+    assert "images of 3 classes, side 32" in outputs[1].stdout, outputs[1].stderr
+    assert Store.open(tmp_path / "stores" / "ilsvrc2012", verify=True).splits
 
 
 def test_every_link_leads_somewhere() -> None:
