@@ -15,7 +15,7 @@ import shutil
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -58,7 +58,16 @@ from alexnet.data.store import RECORDS_PER_SHARD, Store, mean_image_damage
 from alexnet.data.store_notes import Notes, ShardNote
 from alexnet.errors import AlreadyExists, CommandError, DataError, WorkError
 from alexnet.hardware import cpu_count
-from alexnet.io import CannotWrite, exclusive_lock, file_sha256, is_left_over, write_whole
+from alexnet.io import (
+    CannotWrite,
+    exclusive_lock,
+    file_sha256,
+    is_left_over,
+    remove_left_over,
+    unfinished_path,
+    write_whole,
+    writing,
+)
 from alexnet.text import sized
 
 MEAN_IMAGE = "mean_image.npy"
@@ -76,8 +85,17 @@ _BYTES_PER_VALUE = {"jpeg": 0.27, "raw": 1.0}
 """For the estimate of disk space; quality 95 without subsampling takes about 0.2 at side 256."""
 
 
+@runtime_checkable
+class SavesToDisk(Protocol):
+    """A `datasets.Dataset`, or a `datasets.DatasetDict` of splits."""
+
+    def save_to_disk(self, dataset_path: str) -> None:
+        """Writes Arrow files, with the bytes of photos that are in other files."""
+        ...
+
+
 def prepare_source(
-    source: str | Path | Source,
+    source: str | Path | Source | SavesToDisk,
     store: str | Path,
     *,
     side: int | None = None,
@@ -100,11 +118,12 @@ def prepare_source(
     """The store at `store`, made of the labeled photos at `source`; a stopped one is continued.
 
     `source` is a folder, tar or parquet file in any form that `open_source` recognizes, or what that returns;
-    it is never changed. It can be an address such as `s3://bucket/photos` (see `data.remote.local_source`).
-    `side` is the length in pixels of the (shorter) side. Settings that are None are the source's own: 256
-    pixels, color, cropped, JPEG; of digits 32, gray, padded, raw. Where photos come without a validation
-    split, `val_fraction` of each class is held out; `group_by`, a regular expression over keys, names photos
-    that stay in one split (see `hold_out`). `drop_duplicates` keeps one of each set of photos with the same
+    it is never changed. It can be an address such as `s3://bucket/photos` (see `data.remote.local_source`),
+    or a `datasets.Dataset` or `DatasetDict`, of which a copy is on the disk of the store meanwhile. `side` is
+    the length in pixels of the (shorter) side. Settings that are None are the source's own: 256 pixels,
+    color, cropped, JPEG; of digits 32, gray, padded, raw. Where photos come without a validation split,
+    `val_fraction` of each class is held out; `group_by`, a regular expression over keys, names photos that
+    stay in one split (see `hold_out`). `drop_duplicates` keeps one of each set of photos with the same
     pixels, which decodes all of them twice. `classes` keeps the first so many classes ("10"), or those named
     by WNID or name ("n01440764,crane"). `exif` turns photos upright. `options` choose how the source is read,
     where several ways fit. With `strict` an unreadable photo is an error. `workers` are processes, by default
@@ -114,24 +133,49 @@ def prepare_source(
     CommandError for settings that do not exist or another store at `store`; DataError if nothing is
     recognized or photos are unreadable; WorkError if the disk is full.
     """
-    photos = source if isinstance(source, Source) else open_source(local_source(source, log=log), 0, options)
-    if classes is not None:
-        photos = filter_classes(photos, classes)
-    settings = photos.settings.with_choices(
-        side=side,
-        shape=shape,
-        resize=resize,
-        encoding=encoding,
-        quality=quality,
-        exif=exif,
-        channels=channels,
-    )
-    if drop_duplicates:
-        known = store_notes.known_hashes(Path(store))
-        photos = without_duplicates(photos, settings, known, workers or cpu_count())
-    if group_by or not isinstance(source, Source):
-        photos = hold_out(photos, val_fraction, group_by)
-    return prepare(photos, Path(store), settings, workers, strict, progress, log)
+    with _opened(source, Path(store), options, log) as photos:
+        if classes is not None:
+            photos = filter_classes(photos, classes)
+        settings = photos.settings.with_choices(
+            side=side,
+            shape=shape,
+            resize=resize,
+            encoding=encoding,
+            quality=quality,
+            exif=exif,
+            channels=channels,
+        )
+        if drop_duplicates:
+            known = store_notes.known_hashes(Path(store))
+            photos = without_duplicates(photos, settings, known, workers or cpu_count())
+        if group_by or not isinstance(source, Source):
+            photos = hold_out(photos, val_fraction, group_by)
+        return prepare(photos, Path(store), settings, workers, strict, progress, log)
+
+
+@contextmanager
+def _opened(
+    source: str | Path | Source | SavesToDisk, store: Path, options: SourceOptions, log: Callable[[str], None]
+) -> Generator[Source]:
+    """The source, with all its photos in `train` if they come without a validation split."""
+    if isinstance(source, Source):
+        yield source
+    elif isinstance(source, SavesToDisk):
+        copy = unfinished_path(store)
+        with writing(store):
+            remove_left_over(store)
+        try:
+            source.save_to_disk(str(copy))
+            yield open_source(copy, 0, options)
+        finally:
+            shutil.rmtree(copy, ignore_errors=True)
+    elif isinstance(source, str | Path):  # pyright: ignore[reportUnnecessaryIsInstance]
+        yield open_source(local_source(source, log=log), 0, options)
+    else:
+        raise CommandError(
+            f"{type(source).__name__} is no source: pass a path, an address, or a datasets.Dataset that is "
+            "not streamed"
+        )
 
 
 def prepare(

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from unit.data import source_makers as make
 from unit.data.test_layouts import counts, named, photos, read, refusal
@@ -26,9 +29,36 @@ def lines(names: list[str], labels: list[str], separator: str, header: str = "")
     return "\n".join([*([header] if header else []), *rows]) + "\n"
 
 
+def table(columns: dict[str, object], kind: str) -> bytes:
+    """A parquet file, an Arrow file or an Arrow stream."""
+    file, made = io.BytesIO(), pa.table(columns)
+    if kind == "parquet":
+        pq.write_table(made, file)
+    else:
+        with (pa.ipc.new_file if kind == "file" else pa.ipc.new_stream)(file, made.schema) as writer:
+            writer.write_table(made)
+    return file.getvalue()
+
+
 NAMES = [f"v{number}.jpg" for number in range(1, 5)]
 FORMS: dict[str, tuple[str, bytes]] = {
     "commas": ("val.csv", lines(NAMES, LABELS, ",", "filename,label").encode()),
+    "parquet": ("val.parquet", table({"file_name": NAMES, "label": LABELS}, "parquet")),
+    "parquet, numbers": (
+        "labels.pq",
+        table(
+            {"id": [9.0, 8.0, 7.0, 6.0], "path": [f"val/{name}" for name in NAMES], "class": LABELS},
+            "parquet",
+        ),
+    ),
+    "parquet, dictionary": (
+        "val.parquet",
+        table(
+            {"image": NAMES, "label": pa.array(LABELS).dictionary_encode(), "size": 4 * [[1, 2]]}, "parquet"
+        ),
+    ),
+    "Arrow file": ("val.feather", table({"file": NAMES, "label": LABELS}, "file")),
+    "Arrow stream": ("val.arrow", table({"file": NAMES, "label": LABELS}, "stream")),
     "commas, no header": ("val.csv", lines(NAMES, LABELS, ",").encode()),
     "semicolons": ("val.csv", lines(NAMES, LABELS, ";", "name;label").encode()),
     "tabs": ("val.tsv", lines(NAMES, LABELS, "\t").encode()),
@@ -82,6 +112,47 @@ def test_label_files_of_flat_folders(form: str, tmp_path: Path) -> None:
     assert [val.key(index) for index in range(4)] == ["ant/v1.jpg", "ant/v3.jpg", "bee/v2.jpg", "bee/v4.jpg"]
     assert source.origins["val"].files == (name,)
     assert source.strays == ["README.txt"]
+
+
+@pytest.mark.parametrize("name", ["labels.csv", "labels.tsv", "labels.parquet", "labels.arrow"])
+@pytest.mark.parametrize("prefix", ["", "images/", "/data/images/"])
+def test_a_table_of_paths_is_a_source(tmp_path: Path, name: str, prefix: str) -> None:
+    files = named("images", "1.jpg", "2.jpg", "3.jpg", "4.jpg")
+    paths = [f"{prefix}{number}.jpg" for number in range(1, 5)]
+    columns = {"image": paths, "label": LABELS, "split": ["train", "train", "val", "val"]}
+    data = table(columns, "parquet" if name.endswith("parquet") else "file")
+    if not name.endswith(("parquet", "arrow")):
+        separator = "," if name.endswith("csv") else "\t"
+        rows = zip(*columns.values(), strict=True)
+        data = "\n".join(map(separator.join, [tuple(columns), *rows])).encode()
+    folder = make.write(tmp_path, {**files, name: data})
+    for source in (open_source(folder / name, 0), open_source(folder, 0)):
+        assert counts(source) == {"train": {"ant": 1, "bee": 1}, "val": {"ant": 1, "bee": 1}}
+        assert source.splits["train"][0].image == files["images/1.jpg"]
+        assert source.options == {}
+
+
+def test_a_table_that_leaves_photos_out_is_refused(tmp_path: Path) -> None:
+    files = {
+        **named("images", *NAMES, "v5.jpg"),
+        "labels.parquet": table({"image": NAMES, "label": LABELS}, "file"),
+    }
+    files["labels.arrow"] = files.pop("labels.parquet")
+    make.write(tmp_path, files)
+    with pytest.raises(DataError, match=r"v5\.jpg"):
+        open_source(tmp_path / "labels.arrow", 0)
+    options = SourceOptions(skip_unlabeled=True)
+    assert counts(open_source(tmp_path / "labels.arrow", 0, options)) == {"train": {"ant": 2, "bee": 2}}
+
+
+def test_a_damaged_table_beside_photos_is_no_label_file(tmp_path: Path) -> None:
+    whole = table({"image": NAMES, "label": LABELS}, "parquet")
+    files = {**named("images", *NAMES), "labels.parquet": whole[:-20]}
+    make.write(tmp_path, files)
+    with pytest.raises(DataError, match=r"labels\.parquet is not a complete parquet file"):
+        open_source(tmp_path / "labels.parquet", 0)
+    with pytest.raises(DataError, match="without labels"):
+        open_source(tmp_path, 0)
 
 
 def test_classes_come_from_the_labels_where_no_folder_has_them(tmp_path: Path) -> None:

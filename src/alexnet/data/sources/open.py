@@ -11,6 +11,7 @@ from alexnet.data.sources import cifar, coco, idx, imagenet, layout, parquet, vo
 from alexnet.data.sources.base import Source, SourceOptions
 from alexnet.data.sources.photo_files import OpenedSource
 from alexnet.data.sources.selection import check_fraction, hold_out
+from alexnet.data.sources.table_file import TableFile, holds_photos, is_text
 from alexnet.data.sources.tree import Tree, open_folder, open_tar, refuse_compressed
 from alexnet.errors import CommandError, DataError, NotFound
 
@@ -23,6 +24,9 @@ _SUPPORTED = (
 
 _TABLES = ("image_column", "label_column", "configuration")
 _FOLDERS = tuple(each.name for each in dataclasses.fields(SourceOptions) if each.name != "configuration")
+
+_LISTS = (".csv", ".tsv")
+"""Of files that can be a source: they label the photos beside them."""
 
 _Reader = Callable[[OpenedSource], Source | None]
 _READERS: tuple[tuple[_Reader, Sequence[str]], ...] = (
@@ -47,10 +51,11 @@ def open_source(
     val_fraction: float = 0.1,
     options: SourceOptions = SourceOptions(),  # noqa: B008 - frozen
 ) -> Source:
-    """The labeled photos in a folder, tar or parquet file, which are never changed.
+    """The labeled photos in a folder, tar or parquet file, or those that a table beside them lists.
 
-    If they have no validation split, `val_fraction` of each class is held out (see `hold_out`); 0 keeps all
-    in `train`. NotFound if `path` does not exist, DataError if its form is not recognized.
+    They are never changed. If they have no validation split, `val_fraction` of each class is held out (see
+    `hold_out`); 0 keeps all in `train`. NotFound if `path` does not exist, DataError if its form is not
+    recognized.
     """
     check_fraction(val_fraction)
     if not path.exists():
@@ -63,6 +68,8 @@ def _recognize(path: Path, options: SourceOptions) -> Source:
     if path.is_dir():
         source = imagenet.read_tars(path) or webdataset.read_tars(path)
         return _checked(source, options, ()) if source else _from_tree(open_folder(path), options)
+    if _lists_photos(path):
+        return _from_tree(open_folder(path.parent), dataclasses.replace(options, labels=str(path)))
     if parquet.is_table(path.name):
         return _checked(parquet.read_files(path.parent, [path.name], options), options, _TABLES)
     refuse_compressed(path)
@@ -73,6 +80,16 @@ def _recognize(path: Path, options: SourceOptions) -> Source:
         return _checked(source, options, ())
     source = _from_tree(open_tar(path), options)
     return dataclasses.replace(source, form=f"{source.form} in a tar")
+
+
+def _lists_photos(path: Path) -> bool:
+    """Whether a file is a table without photos, such as a CSV: a label file of the photos beside it."""
+    if path.name.lower().endswith(_LISTS):
+        return True
+    if not parquet.is_table(path.name):
+        return False
+    kinds = [field.type for field in TableFile(path).schema()]
+    return not any(map(holds_photos, kinds)) and any(map(is_text, kinds))
 
 
 def _from_tree(tree: Tree, options: SourceOptions) -> Source:

@@ -24,6 +24,7 @@ from alexnet.data.sources.label_files import FORMS, label_photos
 from alexnet.data.sources.photo_files import PhotoIndex, class_in_name, is_clutter
 from alexnet.data.sources.photo_table import read_table
 from alexnet.data.sources.split_names import SplitName, split_in
+from alexnet.data.sources.table_file import TABLE_SUFFIXES
 from alexnet.data.sources.text_files import MetadataFiles, TextFile, chosen_texts
 from alexnet.data.sources.tree import FolderTree, Int64s, join
 from alexnet.data.sources.voc import XML_SUFFIX as XML_SUFFIX
@@ -246,7 +247,10 @@ class PhotoLabels:
             if (table := read_table(text, index, self.options)) is not None and table.rejected
         ]
         reasons += [f"{file} is of a form that is not read" for file in self.files.unreadable_lists]
-        reasons += [f"{file} is not UTF-8, UTF-16 or Latin-1 text" for file in self.files.no_text]
+        for file in self.files.no_text:
+            is_table = file.lower().endswith(TABLE_SUFFIXES)
+            wanted = "a complete table of texts" if is_table else "UTF-8, UTF-16 or Latin-1 text"
+            reasons.append(f"{file} is not {wanted}")
         folders = "the photos of each class into a folder of its own, or "
         advice = f"put {'' if arrangement.has_splits else folders}{FORMS} beside them"
         counts = Counter(filter(None, map(class_in_name, paths)))

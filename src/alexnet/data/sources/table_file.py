@@ -128,6 +128,33 @@ class TableFile:
         return DataError(f"{self.path} is not a complete {kind} file ({reason}): download it again")
 
 
+def text_columns(data: bytes, file: str) -> dict[str, list[Any]]:
+    """The columns of texts, numbers and booleans in a parquet or Arrow file, as plain values.
+
+    DataError if it is damaged, or if it has photos, which other files label.
+    """
+    try:
+        if file.lower().endswith(_PARQUET_SUFFIXES):
+            table = pq.read_table(pa.BufferReader(data))
+        else:
+            opened = pa.ipc.open_file if data.startswith(_ARROW_MAGIC) else pa.ipc.open_stream
+            table = opened(pa.BufferReader(data)).read_all()
+        if any(holds_photos(field.type) for field in table.schema):
+            raise DataError(f"{file} has photos, so it is no list of photos")
+        names = [field.name for field in table.schema if not _is_list(field.type)]
+        columns = {name: plain(table.column(name)) for name in names}
+        return {name: values.to_pylist() for name, values in columns.items() if _is_plain(values.type)}
+    except DataError:
+        raise
+    except (*_FAILURES, ValueError, KeyError) as error:
+        raise DataError(f"{file} is not a complete table ({str(error).partition(chr(10))[0]})") from error
+
+
+def _is_plain(kind: Any) -> bool:
+    numbers = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean)
+    return is_text(kind) or any(test(kind) for test in numbers)
+
+
 def element_type(kind: Any) -> Any:
     """The type of the values: inside dictionaries, runs, lists and extension types."""
     while True:
@@ -209,7 +236,7 @@ def find_columns(file: TableFile, options: SourceOptions, known: Columns | None)
     kind = element_type(schema.field(photo).type)
     fields = [kind.field(i).name for i in range(kind.num_fields)] if pa.types.is_struct(kind) else []
     direct = pa.types.is_struct(schema.field(photo).type)
-    split = next((f.name for f in schema if f.name.lower() in _SPLIT_NAMES and _is_text(f.type)), "")
+    split = next((f.name for f in schema if f.name.lower() in _SPLIT_NAMES and is_text(f.type)), "")
     return Columns(
         photo=photo,
         path_field=next((name for name in _PATH_FIELDS if direct and name in fields), ""),
@@ -323,13 +350,14 @@ def _the_one(file: TableFile, fitting: Sequence[str], preferred: str, what: str,
 
 def _may_be_label(name: str, kind: Any) -> bool:
     kind = element_type(kind)
-    typed = pa.types.is_integer(kind) or pa.types.is_boolean(kind) or _is_text(kind)
+    typed = pa.types.is_integer(kind) or pa.types.is_boolean(kind) or is_text(kind)
     lower = name.lower()
     named = lower.startswith("__") or lower in (*_NO_LABEL_NAMES, *_SPLIT_NAMES)
     return typed and not named and not lower.endswith(("_id", "_path", "_url"))
 
 
-def _is_text(kind: Any) -> bool:
+def is_text(kind: Any) -> bool:
+    """Whether a column of this type holds texts."""
     kind = element_type(kind)
     return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
 

@@ -1,4 +1,5 @@
-"""Text files beside photos, and the rows of cells in them: CSV, TSV, blanks, JSON, JSON Lines, MATLAB.
+"""Text files beside photos, and the rows of cells in them: CSV, TSV, blanks, JSON, JSON Lines, MATLAB, and
+parquet and Arrow files without photos.
 
 What the cells mean is found in `photo_table`.
 """
@@ -25,6 +26,7 @@ from alexnet.data.decode import PHOTO_SUFFIXES
 from alexnet.data.sources.base import SourceOptions
 from alexnet.data.sources.photo_files import Survey, is_clutter
 from alexnet.data.sources.split_names import split_of
+from alexnet.data.sources.table_file import TABLE_SUFFIXES, text_columns
 from alexnet.data.sources.tree import join
 from alexnet.errors import CommandError, DataError
 from alexnet.json_reader import parse_json
@@ -58,7 +60,7 @@ _PHOTO_THEN_REST = re.compile(
 
 @dataclass(frozen=True)
 class TextFile:
-    """A text file or MATLAB's, cut into cells in every way that may be meant."""
+    """A text file, MATLAB's or a table, cut into cells in every way that may be meant."""
 
     file: str
     encoding: str
@@ -66,9 +68,13 @@ class TextFile:
 
 
 def open_text(data: bytes, file: str) -> TextFile:
-    """The file's ways to be cut into cells; DataError if it is not text or, if named so, MATLAB's."""
+    """The file's ways to be cut into cells; DataError if it is not text or, if named so, MATLAB's or a table
+    without photos.
+    """
     if file.lower().endswith(_MATLAB_SUFFIX):
         return TextFile(file, "utf-8", tuple(_from_matlab(data, file)))
+    if file.lower().endswith(TABLE_SUFFIXES):
+        return TextFile(file, "utf-8", (_from_table(data, file),))
     try:
         text, encoding = _decode_text(data)
     except ValueError:
@@ -125,7 +131,7 @@ class MetadataFiles:
     def _is_text(self, file: int) -> bool:
         name = self._tree.listing.name(file)
         return (
-            name.lower().endswith((*TEXT_SUFFIXES, _MATLAB_SUFFIX))
+            name.lower().endswith((*TEXT_SUFFIXES, *TABLE_SUFFIXES, _MATLAB_SUFFIX))
             and not is_clutter(name)
             and self._tree.size(file) <= _MAX_BYTES
         )
@@ -341,6 +347,13 @@ def _from_coco(document: Mapping[str, Any]) -> Iterator[WayToCut]:
             for label in labels[key] or [""]
         ]
     )
+
+
+def _from_table(data: bytes, file: str) -> WayToCut:
+    """The columns of texts, numbers and booleans."""
+    columns = text_columns(data, file)
+    lines = enumerate(zip(*columns.values(), strict=True), 1)
+    return WayToCut([Row(n, [_cell(_plain(each)) for each in cells]) for n, cells in lines], list(columns))
 
 
 def _from_matlab(data: bytes, file: str) -> Iterator[WayToCut]:
