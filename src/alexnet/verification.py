@@ -1,7 +1,8 @@
 """`alexnet verify`: compares everything in a store, a run or an exported file with what was recorded of it.
 
-Folders that hold stores and runs, as those of `fit`, `ensemble` and `claims`, are searched for them. Links to
-checkpoints are moved and what killed processes left is removed; damaged files are only reported.
+So it does with model repositories. Folders that hold stores and runs, as those of `fit`, `ensemble` and
+`claims`, are searched for them. Links to checkpoints are moved and what killed processes left is removed;
+damaged files are only reported.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from alexnet.errors import AlexNetError, Busy, CommandError, DataError
 from alexnet.io import exclusive_lock, is_abandoned, remove_left_over
 from alexnet.json_reader import parse_json
 from alexnet.models import bundle
+from alexnet.runs import hugging_face
 from alexnet.runs.checkpoints import STATE, checkpoint_folders, read_checkpoint
 from alexnet.runs.metrics_log import all_have_checksums, read_metrics
 from alexnet.runs.predictions import check_archive
@@ -93,18 +95,32 @@ def verify(path: Path) -> Verification:
         return found
     folders = _folders(path)
     stores = [each for each in folders if any((each / name).is_file() for name in _OF_STORES)]
+    repositories = list(filter(_is_repository, folders))
     runs = [each for each in folders if (each / "config.json").is_file() or (each / "checkpoints").is_dir()]
-    if not stores and not runs:
+    runs = [each for each in runs if each not in repositories]
+    if not stores and not runs and not repositories:
         raise CommandError(f"{path} is no store, run or exported file, and no folder of them")
     for store in stores:
         _verify_store(store, found)
     for run in runs:
         _verify_run(RunDir(run), found)
-    own = {*stores, *runs}
+    for repository in repositories:
+        _verify_model_file(repository / hugging_face.WEIGHTS_FILE, found)
+        with _noting(repository / hugging_face.CONFIG_FILE, "export the model again", found):
+            hugging_face.weights_in(repository)
+            found.checked += 1
+    own = {*stores, *runs, *repositories}
     for folder in folders:
         for file in () if own & {folder, *folder.parents} else sorted(folder.glob("*.json")):
             _verify_json(file, f"restore it, or delete {folder} and make it again", found)
     return found
+
+
+def _is_repository(folder: Path) -> bool:
+    try:
+        return hugging_face.is_model_repository(folder)
+    except DataError:  # its `config.json` is checked as that of a run
+        return False
 
 
 def _folders(path: Path) -> list[Path]:

@@ -13,6 +13,7 @@ from alexnet.classic.config import SHARED_KEYS
 from alexnet.cli.options import ConfigOption, SettingsArgument, recipe_names, settings_of_file
 from alexnet.cli.output import write_lines
 from alexnet.config import RunConfig, override, to_dict
+from alexnet.runs.hugging_face import is_model_repository
 from alexnet.runs.run_dir import RunDir
 
 
@@ -46,8 +47,10 @@ def command(
 
 
 def _configuration(recipe: str, settings: list[str] | None, config: Path | None) -> RunConfig:
-    if config is None and recipe not in recipes.names() and RunDir(Path(recipe)).config_file.is_file():
-        return override(RunDir(Path(recipe)).config(), settings or [])
+    run = RunDir(Path(recipe))
+    is_run = run.config_file.is_file() and not is_model_repository(run.path)
+    if config is None and recipe not in recipes.names() and is_run:
+        return override(run.config(), settings or [])
     name, given = settings_of_file(recipe, settings, config)
     return override(recipes.get(name), given)
 

@@ -7,6 +7,7 @@ metadata of the exported file: a card that differs from it was edited, and is ne
 from __future__ import annotations
 
 import shlex
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from alexnet.config_keys import text_of
 from alexnet.data.config import DataConfig
 from alexnet.errors import AlexNetError, AlreadyExists, CommandError, WorkError
 from alexnet.interop.export import export
-from alexnet.io import is_left_over, write_json, write_whole
+from alexnet.io import is_left_over, remove_left_over, unfinished_path, write_json, write_whole
 from alexnet.models.bundle import Metadata, ModelBundle, load_metadata
 from alexnet.report.run_details import exported_errors
 from alexnet.report.tables import Table
@@ -62,7 +63,8 @@ def export_repository(
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise WorkError(f"cannot make {folder} ({error.strerror}): choose another folder") from error
-    made = folder / f".{WEIGHTS_FILE}.export.safetensors"
+    remove_left_over(folder / "export")
+    made = unfinished_path(folder / "export") / WEIGHTS_FILE
     try:
         net = export(source, made, checkpoint, license, data_terms, unfinished, precision)
         card = model_card(load_metadata(made))
@@ -74,7 +76,7 @@ def export_repository(
         made.replace(folder / WEIGHTS_FILE)
         write_json(folder / CONFIG_FILE, config)
     finally:
-        made.unlink(missing_ok=True)
+        shutil.rmtree(made.parent, ignore_errors=True)
     return net
 
 

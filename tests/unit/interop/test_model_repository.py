@@ -193,7 +193,35 @@ def test_a_repository_of_another_program_is_refused(make_run, tmp_path, capsys) 
     assert (folder / "model.safetensors").read_bytes() == b"other"
 
 
+def test_verify_compares_both_files(exported, capsys) -> None:
+    code, out, _ = run_main(capsys, "verify", exported)
+    assert code == 0
+    assert "2 files compared with their digests, no damage found" in out
+    config = exported / "config.json"
+    whole = config.read_text()
+    config.write_text(whole.replace('"num_classes": 3', '"num_classes": 4'))
+    code, out, _ = run_main(capsys, "verify", exported)
+    assert code == 3
+    assert "contradicts model.safetensors (num_classes)" in out
+    config.write_text(whole)
+    weights = bytearray((exported / "model.safetensors").read_bytes())
+    weights[-1] ^= 1
+    (exported / "model.safetensors").write_bytes(weights)
+    code, out, _ = run_main(capsys, "verify", exported)
+    assert code == 3
+    assert "its weights differ from the digest" in out
+
+
 def test_an_export_that_was_killed_is_repeated(exported, tmp_path) -> None:
+    left = exported / ".export.999999999.part"
+    left.mkdir()
+    (left / "model.safetensors").write_bytes(b"half")
+    export_repository(tmp_path / "run", exported)
+    assert sorted(path.name for path in exported.iterdir()) == [
+        "README.md",
+        "config.json",
+        "model.safetensors",
+    ]
     (exported / "config.json").unlink()
     export_repository(tmp_path / "run", exported)
     (exported / "config.json").unlink()
