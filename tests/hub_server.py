@@ -141,12 +141,12 @@ class HubServer:
             self._error(handler, 404, "EntryNotFound", sha)
             return
         data = repository.commits[sha][file]
-        asked = re.fullmatch(r"bytes=(\d+)-(\d*)", handler.headers["Range"] or "")
-        start, end = (int(asked[1]), int(asked[2] or len(data) - 1)) if asked else (0, len(data) - 1)
+        wanted = re.fullmatch(r"bytes=(\d+)-(\d*)", handler.headers["Range"] or "")
+        start, end = (int(wanted[1]), int(wanted[2] or len(data) - 1)) if wanted else (0, len(data) - 1)
         part = data[start : end + 1]
-        handler.send_response(206 if asked else 200)
+        handler.send_response(206 if wanted else 200)
         handler.send_header("Content-Length", str(len(part)))
-        if asked:
+        if wanted:
             handler.send_header("Content-Range", f"bytes {start}-{start + len(part) - 1}/{len(data)}")
         handler.send_header("ETag", f'"{_blob(data)}"')
         handler.send_header("X-Repo-Commit", sha)

@@ -27,7 +27,7 @@ def command(
         list[Path],
         typer.Argument(
             metavar="RUN|FILE...",
-            help="Runs, ensembles or exported files; several are also averaged.",
+            help="Runs, ensembles, exported files or hf:OWNER/NAME; several are also averaged.",
         ),
     ],
     store: Annotated[

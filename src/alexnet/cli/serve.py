@@ -19,8 +19,8 @@ def command(
         list[Path] | None,
         typer.Argument(
             metavar="RUN...",
-            help="Run directories, ensembles or exported files. By default `pretrained`, the model that "
-            "comes with alexnet.",
+            help="Run directories, ensembles, exported files or models of the Hugging Face Hub "
+            "(hf:OWNER/NAME). By default `pretrained`, the model that comes with alexnet.",
         ),
     ] = None,
     store: Annotated[

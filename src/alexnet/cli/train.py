@@ -35,7 +35,8 @@ def command(
     ] = None,
     config: ConfigOption = None,
     init_from: Annotated[
-        Path | None, typer.Option(metavar="RUN|FILE", help="Initialize from the weights of this model.")
+        Path | None,
+        typer.Option(metavar="RUN|FILE|hf:OWNER/NAME", help="Initialize from the weights of this model."),
     ] = None,
     init_layers: Annotated[
         str, typer.Option(metavar="LAYER,...", help="Copy only these layers from it, such as conv1,conv2.")

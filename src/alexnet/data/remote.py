@@ -337,7 +337,7 @@ def _open(address: str) -> tuple[Any, str]:
         fsspec: Any = importlib.import_module("fsspec")
         if scheme not in fsspec.available_protocols():
             raise CommandError(
-                f"{shown_address(address)}: {scheme}:// is not a kind of address that fsspec knows"
+                f"{shown_address(address)}: {scheme}:// is not a kind of address that fsspec supports"
             )
         system, root = fsspec.core.url_to_fs(address)
     except ImportError as error:

@@ -6,6 +6,7 @@ import shutil
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -206,6 +207,29 @@ def test_finished_files_survive_an_interruption(memory, monkeypatch, opened) -> 
     assert len(contents(path)) == 7
 
 
+def test_a_stop_keeps_what_was_fetched(memory, opened, monkeypatch) -> None:
+    monkeypatch.setattr("alexnet.data.remote._FETCHED_AT_ONCE", 1)
+    advanced: list[int] = []
+
+    @contextmanager
+    def stopping(title: str, total: int):
+        def advance(count: int) -> None:
+            advanced.append(count)
+            if len(advanced) == 4:
+                raise KeyboardInterrupt
+
+        yield advance
+
+    with pytest.raises(KeyboardInterrupt):
+        local_source("memory://bucket/photos", stopping)
+    assert len(advanced) == 4
+    first = opened[:3]
+    opened.clear()
+    path = local_source("memory://bucket/photos")
+    assert contents(path) == class_folders()
+    assert not set(first) & set(opened)
+
+
 def test_a_damaged_record_only_costs_fetching_again(memory, cache) -> None:
     path, _ = fetch("memory://bucket/photos")
     (record,) = cache.glob("*/files.jsonl")
@@ -264,7 +288,7 @@ def test_names_that_a_disk_takes_for_one_are_refused(memory, monkeypatch) -> Non
 def test_what_is_not_there_or_not_known_is_one_line(memory) -> None:
     with pytest.raises(NotFound, match="there is nothing at memory://bucket/none"):
         local_source("memory://bucket/none")
-    with pytest.raises(CommandError, match="nonsense:// is not a kind of address that fsspec knows"):
+    with pytest.raises(CommandError, match="nonsense:// is not a kind of address that fsspec supports"):
         local_source("nonsense://bucket/none")
 
 
