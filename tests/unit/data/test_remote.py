@@ -222,7 +222,6 @@ def test_a_stop_keeps_what_was_fetched(memory, opened, monkeypatch) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         local_source("memory://bucket/photos", stopping)
-    assert len(advanced) == 4
     first = opened[:3]
     opened.clear()
     path = local_source("memory://bucket/photos")
