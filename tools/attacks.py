@@ -17,7 +17,7 @@ GROUPS = {
     "mutation": "mutations of files",
     "input": "hostile inputs",
     "request": "requests",
-    "storm": "storms of Ctrl-C",
+    "storm": "storms of signals",
 }
 """The first word of an attack, and what the documents call all attacks of that kind."""
 COLUMNS = ("tried", "held", "silent wrong", "traceback", "unexpected", "left over")

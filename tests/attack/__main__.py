@@ -44,7 +44,7 @@ def trials(scratch: Path, seed: int, kinds: Sequence[str]) -> Iterator[Trial]:
         "kill": lambda: partial(_kills, KillAttack.on(subject, scratch)),
         "input": lambda: InputAttack.on(subject, scratch).trials,
         "request": lambda: partial(_requests, stack.enter_context(RequestAttack.on(subject))),
-        "storm": lambda: StormAttack(subject, scratch).trials,
+        "storm": lambda: StormAttack.on(subject, scratch).trials,
     }
     with ExitStack() as stack:
         attacks = [makers[kind]() for kind in kinds]
