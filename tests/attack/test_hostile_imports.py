@@ -20,7 +20,7 @@ from alexnet.interop import caffe, torchvision
 from alexnet.models import bundle
 
 CHANGED = 100
-CHECKSUMS = ("checksum", "tensors_sha256")
+CHECKSUMS = ("checksum", "tensors_sha256", "tensors_xxh3_128")
 """In the metadata; they would hide what comes after."""
 
 
