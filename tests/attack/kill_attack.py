@@ -37,6 +37,7 @@ from alexnet.cli.main import main
 from alexnet.data.prepare import prepare
 from alexnet.data.sources import open_source
 from alexnet.data.store import Store
+from alexnet.errors import Interrupted, Stopped
 from alexnet.evaluation.inference import InferenceOptions
 from alexnet.experiments.claim_results import read_claim
 from alexnet.interop.export import export
@@ -80,6 +81,8 @@ def _typed(*words: str) -> None:
     shown = io.StringIO()
     with contextlib.redirect_stdout(shown), contextlib.redirect_stderr(shown):
         code = main([*words])
+    if code in (Stopped.exit_code, Interrupted.exit_code):  # a signal to this program
+        raise KeyboardInterrupt
     if code:
         raise FailedAgainError(f"exit code {code}: {shown.getvalue()[-1000:]}")
 
