@@ -18,6 +18,7 @@ GROUPS = {
     "input": "hostile inputs",
     "request": "requests",
     "storm": "storms of signals",
+    "rank": "signals to one of two processes",
 }
 """The first word of an attack, and what the documents call all attacks of that kind."""
 COLUMNS = ("tried", "held", "silent wrong", "traceback", "unexpected", "left over")

@@ -24,6 +24,7 @@ from attack.input_attack import InputAttack
 from attack.kill_attack import COMMANDS, KillAttack
 from attack.mutation_attack import MutationAttack
 from attack.outcomes import Trial
+from attack.rank_attack import RankAttack
 from attack.request_attack import RequestAttack
 from attack.storm_attack import StormAttack
 from attack.subject import OBSERVED, Subject
@@ -45,6 +46,7 @@ def trials(scratch: Path, seed: int, kinds: Sequence[str], killed: Sequence[str]
         "input": lambda: InputAttack.on(subject, scratch).trials,
         "request": lambda: partial(_requests, stack.enter_context(RequestAttack.on(subject))),
         "storm": lambda: StormAttack.on(subject, scratch).trials,
+        "rank": lambda: RankAttack.on(subject, scratch).trials,
     }
     with ExitStack() as stack:
         attacks = [makers[kind]() for kind in kinds]

@@ -61,7 +61,7 @@ class RankAttack:
             outcome, detail = self._judged(rank, code, errors, folder / "run")
         finally:
             shutil.rmtree(folder)
-        return [Trial("rank lost", what, seed, outcome, detail)]
+        return [Trial("rank of torchrun", what, seed, outcome, detail)]
 
     def _judged(self, rank: int, code: int, errors: str, run: Path) -> tuple[Outcome, str]:
         own = [line for line in errors.splitlines() if line.startswith("alexnet: ")]
