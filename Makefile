@@ -37,9 +37,9 @@ package: $(STAMP) ## build wheel and source archive; install the wheel in a new 
 
 check: lint docs package site test ## exactly what CI runs
 
-attack: $(STAMP) ## damage files, kill commands, send hostile inputs: [MINUTES=N] [SEED=N] [ONLY=KIND...] [RECORD=DIR]
+attack: $(STAMP) ## damage files, kill commands, send hostile inputs: [MINUTES=N] [SEED=N] [ONLY=KIND...] [KILLED=COMMAND...] [RECORD=DIR]
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.attack $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) \
-		$(foreach kind,$(ONLY),--only $(kind)) $(if $(RECORD),--record $(RECORD))
+		$(foreach kind,$(ONLY),--only $(kind)) $(foreach name,$(KILLED),--killed $(name)) $(if $(RECORD),--record $(RECORD))
 
 bench: $(STAMP) ## every benchmark, as CSV into results/benchmarks
 	$(BIN)/python -m benchmarks --out results/benchmarks

@@ -17,7 +17,8 @@ GROUPS = {
     "mutation": "mutations of files",
     "input": "hostile inputs",
     "request": "requests",
-    "storm": "storms of Ctrl-C",
+    "storm": "storms of signals",
+    "rank": "signals to one of two processes",
 }
 """The first word of an attack, and what the documents call all attacks of that kind."""
 COLUMNS = ("tried", "held", "silent wrong", "traceback", "unexpected", "left over")

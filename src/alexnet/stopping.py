@@ -19,6 +19,7 @@ from alexnet.errors import AlexNetError, Interrupted, Stopped
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from types import FrameType, TracebackType
     from typing import Any, NoReturn
 
@@ -26,6 +27,19 @@ SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1
 IMPATIENT_SECONDS = 3
 """After this time one more Ctrl-C ends the process at once."""
 _SHOW_CURSOR = b"\r\x1b[?25h"
+_AGAIN, _RESUME = "run the same command again", "type the same command with --resume"
+RESUMED_BY = {
+    "fetch": _AGAIN,
+    "prepare": _AGAIN,
+    "compose": _AGAIN,
+    "ensemble": _AGAIN,
+    "claims": _AGAIN,
+    "evaluate": _AGAIN,
+    "train": _RESUME,
+    "fit": _RESUME,
+}
+"""The verbs that SIGTERM and SIGUSR1 end with code 75 at any moment, and how each is resumed. What a verb has
+begun it saves first, with handlers of its own."""
 
 
 class SignalReceived(BaseException):
@@ -62,17 +76,20 @@ _state = _State()
 def take_over() -> None:
     """To be called where a command begins: from now on until its end no Ctrl-C prints a traceback.
 
-    Nothing in another thread than the main one, and if Ctrl-C is ignored, as after `nohup`.
+    SIGTERM and SIGUSR1 end a verb of `RESUMED_BY` with code 75 from now on. In another thread than the main
+    one it does nothing, and nothing about Ctrl-C if that is ignored, as after `nohup`.
     """
-    if _state.owned or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+    handler = signal.getsignal(signal.SIGINT)
+    if _state.owned or handler not in (signal.default_int_handler, signal.SIG_IGN):
         return
     try:
-        signal.signal(signal.SIGINT, _interrupt)
+        signal.signal(signal.SIGINT, _interrupt if handler is not signal.SIG_IGN else handler)
     except ValueError:  # another thread
         return
     _state.owned = True
     sys.unraisablehook = _unraisable
     atexit.register(_leave)  # the first to be registered is the last to be called
+    resumable(sys.argv[1:]).__enter__()  # without an end: its handlers stay until the process has ended
 
 
 def owned() -> bool:
@@ -115,13 +132,13 @@ def stop_once(error: AlexNetError, number: int, frame: FrameType | None) -> None
 
 
 class Stopping:
-    """A context in which signals (default: `SIGNALS`) end the work as `Stopped`; `advice` is how to resume.
+    """A context in which signals end the work as `Stopped`; `advice` is how to resume.
 
     In another thread than the main one it does nothing.
     """
 
-    def __init__(self, advice: str, *numbers: int) -> None:
-        self._advice, self._numbers = advice, numbers or SIGNALS
+    def __init__(self, advice: str, numbers: Sequence[int] = SIGNALS) -> None:
+        self._advice, self._numbers = advice, numbers
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Stopping:
@@ -145,6 +162,13 @@ class Stopping:
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
         stop_once(Stopped(f"stopped by {signal.Signals(number).name}; {self._advice}"), number, frame)
+
+
+def resumable(words: Sequence[str]) -> Stopping:
+    """A context in which SIGTERM and SIGUSR1 stop the verb of a command line, if it can be resumed."""
+    verb = next((word for word in words if not word.startswith("-")), "")
+    numbers = [number for number in SIGNALS if number != signal.SIGINT]
+    return Stopping(f"nothing was lost: {RESUMED_BY.get(verb)}", numbers if verb in RESUMED_BY else ())
 
 
 class Shield:

@@ -148,8 +148,7 @@ def _noting(file: Path, repair: str, found: Verification) -> Generator[None]:
 def _verify_model_file(path: Path, found: Verification) -> None:
     _remove_abandoned(path.parent.glob(f".{glob.escape(path.name)}.*.part"), found)
     with _noting(path, "copy or export it again", found):
-        bundle.load(path, "cpu")
-        _count(path, bundle.has_digest(path), found)
+        _count(path, bundle.verify(path), found)
 
 
 # Stores.

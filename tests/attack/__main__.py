@@ -24,6 +24,7 @@ from attack.input_attack import InputAttack
 from attack.kill_attack import COMMANDS, KillAttack
 from attack.mutation_attack import MutationAttack
 from attack.outcomes import Trial
+from attack.rank_attack import RankAttack
 from attack.request_attack import RequestAttack
 from attack.storm_attack import StormAttack
 from attack.subject import OBSERVED, Subject
@@ -36,15 +37,16 @@ MUTATIONS, REQUESTS = 2, 50
 """Mutations of each part, and requests, with each seed."""
 
 
-def trials(scratch: Path, seed: int, kinds: Sequence[str]) -> Iterator[Trial]:
-    """Trials without end, from this seed on: attacks of these kinds in turns."""
+def trials(scratch: Path, seed: int, kinds: Sequence[str], killed: Sequence[str]) -> Iterator[Trial]:
+    """Trials without end, from this seed on: attacks of these kinds in turns, kills of these commands."""
     subject = Subject.make(scratch / "subject")
     makers: dict[str, Callable[[], Callable[[int], Iterable[Trial]]]] = {
         "mutation": lambda: partial(_mutations, MutationAttack.on(subject, scratch)),
-        "kill": lambda: partial(_kills, KillAttack.on(subject, scratch)),
+        "kill": lambda: partial(_kills, KillAttack.on(subject, scratch, killed)),
         "input": lambda: InputAttack.on(subject, scratch).trials,
         "request": lambda: partial(_requests, stack.enter_context(RequestAttack.on(subject))),
-        "storm": lambda: StormAttack(subject, scratch).trials,
+        "storm": lambda: StormAttack.on(subject, scratch).trials,
+        "rank": lambda: RankAttack.on(subject, scratch).trials,
     }
     with ExitStack() as stack:
         attacks = [makers[kind]() for kind in kinds]
@@ -59,7 +61,7 @@ def _mutations(attack: MutationAttack, seed: int) -> Iterator[Trial]:
 
 
 def _kills(attack: KillAttack, seed: int) -> Iterator[Trial]:
-    for name in COMMANDS:
+    for name in attack.moments:
         yield attack.random_trial(name, seed)
 
 
@@ -73,6 +75,7 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=1)
     parser.add_argument("--seed", type=int, help="the first seed [default: the next one in the record, or 0]")
     parser.add_argument("--only", choices=GROUPS, action="append", help="attacks of this kind, and no others")
+    parser.add_argument("--killed", choices=COMMANDS, action="append", help="kills of this command alone")
     parser.add_argument("--record", type=Path, metavar="DIR", help="add the numbers to the table in DIR")
     options = parser.parse_args()
     before = attacks.read(options.record) if options.record else []
@@ -86,14 +89,15 @@ def main() -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     with tempfile.TemporaryDirectory() as scratch, suppress(KeyboardInterrupt):
-        for trial in trials(Path(scratch), first, kinds):
+        for trial in trials(Path(scratch), first, kinds, options.killed or [*COMMANDS]):
             found.append(trial)
             if not trial.held:
                 print(f"{trial.outcome}: {trial.attack}, seed {trial.seed}: {trial.what}: {trial.detail}")
             if time.monotonic() >= end:
                 break
     only = f' ONLY="{" ".join(kinds)}"' if options.only else ""
-    command = f"make attack MINUTES={options.minutes:g} SEED={first}{only}"
+    killed = f' KILLED="{" ".join(options.killed)}"' if options.killed else ""
+    command = f"make attack MINUTES={options.minutes:g} SEED={first}{only}{killed}"
     rows = _rows(found, command, first)
     print(attacks.by_attack(rows).text(), end="")
     if options.record:

@@ -33,7 +33,7 @@ from alexnet.data.sources import open_source
 from alexnet.interop import caffe, torchvision
 from alexnet.models import bundle
 
-CHECKSUMS = ("checksum", "tensors_sha256")
+CHECKSUMS = ("checksum", "tensors_sha256", "tensors_xxh3_128")
 """Entries of metadata; they would hide what comes after."""
 PHOTO_KINDS = (*odd_uploads.ODD, odd_uploads.truncated, odd_uploads.film, odd_uploads.svg)
 MOST_EXAMPLES = 50

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import random
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,21 +22,31 @@ from attack.subject import (
     STOPPED,
     STORE,
     Subject,
+    digest_of,
     observe_export,
     observe_prepare,
     observe_resumed,
     observe_run,
     train_here,
+    without_times,
 )
 
 import alexnet
 from alexnet.analysis.features import features_of
+from alexnet.cli.main import main
 from alexnet.data.prepare import prepare
 from alexnet.data.sources import open_source
 from alexnet.data.store import Store
+from alexnet.errors import Interrupted, Stopped
 from alexnet.evaluation.inference import InferenceOptions
+from alexnet.experiments.claim_results import read_claim
 from alexnet.interop.export import export
-from alexnet.runs.run_dir import RunDir
+from alexnet.runs.metrics_log import read_metrics
+from alexnet.runs.results import read_results
+from alexnet.runs.run_dir import EnsembleDir, RunDir
+
+ENSEMBLE, CLAIMS, CLAIM = "ensemble", "claims", "lrn"
+"""Folders that the commands make, and the claim that is tested."""
 
 
 class Command(NamedTuple):
@@ -44,6 +56,10 @@ class Command(NamedTuple):
     """Removes what the command would find done."""
     work: Callable[[Subject], object]
     observe: Callable[[Subject], Any]
+
+
+class FailedAgainError(RuntimeError):
+    """A command that was repeated after a kill did not end with the exit code 0."""
 
 
 def _prepare(subject: Subject) -> None:
@@ -61,6 +77,58 @@ def _features(subject: Subject) -> None:
     features_of(RunDir(subject.folder / RUN), store, options=InferenceOptions(device="cpu"))
 
 
+def _typed(*words: str) -> None:
+    shown = io.StringIO()
+    with contextlib.redirect_stdout(shown), contextlib.redirect_stderr(shown):
+        code = main([*words])
+    if code in (Stopped.exit_code, Interrupted.exit_code):  # a signal to this program
+        raise KeyboardInterrupt
+    if code:
+        raise FailedAgainError(f"exit code {code}: {shown.getvalue()[-1000:]}")
+
+
+def _ensemble(subject: Subject) -> None:
+    folder, store = str(subject.folder / ENSEMBLE), str(subject.folder / STORE)
+    few = ("schedule.epochs=1", "training.checkpoint_every_minutes=0", "--nets", "2", "--device", "cpu")
+    _typed("ensemble", tiny.RECIPE, "--store", store, "--out", folder, *tiny.SETTINGS, *few)
+    _typed("evaluate", folder, "--store", store, "--device", "cpu")
+
+
+def _observe_ensemble(subject: Subject) -> Any:
+    folder = subject.folder / ENSEMBLE
+    members = EnsembleDir(folder).members()
+    runs = [RunDir(folder / each.name) for each in members]
+    logs = [read_metrics(run.metrics_file) for run in runs]
+    return (
+        members,
+        [digest_of(*alexnet.load(run.path, device="cpu").model.state_dict().values()) for run in runs],
+        [[without_times(line) for line in log if line["event"] in ("train", "validation")] for log in logs],
+        [[without_times(each.to_dict()) for each in read_results(folder)]],
+    )
+
+
+def _claims(subject: Subject) -> None:
+    folder, store = str(subject.folder / CLAIMS), str(subject.folder / STORE)
+    few = ("--seeds", "0", "--device", "cpu", "schedule.epochs=1", "training.batch_size=16")
+    _typed("claims", CLAIM, "--store", store, "--run", folder, *tiny.TOWERS, *few)
+
+
+def _observe_claims(subject: Subject) -> Any:
+    folder = subject.folder / CLAIMS
+    result = read_claim(folder / CLAIM)
+    assert result is not None
+    weights = [alexnet.load(run, device="cpu").model for run in sorted((folder / "runs").glob("*-seed-0"))]
+    return (
+        result.verdict,
+        result.reason,
+        result.seeds,
+        [repr(each) for each in result.comparisons if each.measure != "update-seconds"],
+        result.arms,
+        [digest_of(*each.state_dict().values()) for each in weights],
+        sorted(path.name for path in (folder / CLAIM).iterdir()),
+    )
+
+
 def _removing(*names: str) -> Callable[[Subject], None]:
     def remove(subject: Subject) -> None:
         for name in names:
@@ -75,6 +143,8 @@ COMMANDS = {
     "evaluate": Command(_removing(f"{RUN}/predictions"), _evaluate, observe_run),
     "similar": Command(_removing(f"{RUN}/features"), _features, observe_run),
     "prepare": Command(_removing(STORE), _prepare, observe_prepare),
+    "ensemble": Command(_removing(), _ensemble, _observe_ensemble),
+    "claims": Command(_removing(), _claims, _observe_claims),
 }
 
 
@@ -88,11 +158,12 @@ class KillAttack:
     usual: dict[str, Any]
 
     @classmethod
-    def on(cls, subject: Subject, scratch: Path) -> KillAttack:
-        """Runs each command once, in a copy, to count the moments at which it can be killed."""
+    def on(cls, subject: Subject, scratch: Path, names: Iterable[str] = COMMANDS) -> KillAttack:
+        """Runs each of these commands once, in a copy, to count the moments at which it can be killed."""
         moments: dict[str, int] = {}
         usual: dict[str, Any] = {}
-        for name, command in COMMANDS.items():
+        for name in names:
+            command = COMMANDS[name]
             copy = subject.copy(scratch / "copy")
             command.before(copy)
             moments[name] = count(partial(command.work, copy))
@@ -101,8 +172,9 @@ class KillAttack:
         return cls(subject, scratch, moments, usual)
 
     def random_trial(self, name: str, seed: int) -> Trial:
-        """A kill of a command at a random moment."""
-        return self.trial(name, random.Random(seed).randrange(self.moments[name]), seed)
+        """A kill of a command at a random moment; seeds in a row kill it once at each moment."""
+        count = self.moments[name]
+        return self.trial(name, random.Random(name).sample(range(count), count)[seed % count], seed)
 
     def trial(self, name: str, moment: int, seed: int = 0) -> Trial:
         """A kill of a command at a moment; then it is repeated."""
@@ -118,6 +190,8 @@ class KillAttack:
                 return command.observe(copy)
 
             outcome, detail = judged(again, self.usual[name])
+            if outcome == "noticed":  # nothing that a kill leaves may be refused
+                outcome = "unexpected"
             left = [
                 path for path in copy.folder.rglob(".*") if path.suffix == ".part" or "temporary" in path.name
             ]

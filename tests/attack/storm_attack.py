@@ -1,4 +1,7 @@
-"""Storms of Ctrl-C: 20 of them within 2 seconds, at random moments of a command or of a training."""
+"""Storms of signals: 20 of them within 2 seconds, at random moments of a command or of a training.
+
+Of Ctrl-C alone, or, where a command can be resumed, also of SIGTERM, of SIGUSR1, or of all three.
+"""
 
 from __future__ import annotations
 
@@ -18,10 +21,13 @@ import tiny
 from attack.outcomes import Outcome, Trial
 from attack.subject import PHOTOS, RUN, SETTINGS, STORE, Subject
 
+from alexnet import stopping
 from alexnet.runs.checkpoints import checkpoint_folders, read_checkpoint
 from alexnet.runs.run_dir import RunDir
 
 SIGNALS, SECONDS = 20, 2.0
+KINDS = ((signal.SIGINT,), (signal.SIGTERM,), (signal.SIGUSR1,), stopping.SIGNALS)
+"""The signals of a storm."""
 START = """
 import os, signal
 from alexnet import stopping
@@ -38,9 +44,9 @@ stopping.take_over = begun
 raise SystemExit(main())
 """
 """What the command `alexnet` does; it reports when its first lines have run. Before, a Ctrl-C is Python's."""
-LATEST = {"plain command": 3.0, "training": 6.0}
-"""Seconds from there to the latest beginning of a storm."""
-HANGING_SECONDS = 120
+LATEST = {"plain command": 1, "training": 2}
+"""The latest beginning of a storm, in units of the time that `predict` takes on this machine."""
+HANGING_SECONDS = 600
 """After this time a command that no signal ends is killed, and has failed."""
 INTERRUPTED, STOPPED = 130, 75
 
@@ -51,6 +57,24 @@ class StormAttack:
 
     subject: Subject
     scratch: Path
+    usual_seconds: float
+    """How long `predict` takes."""
+
+    @classmethod
+    def on(cls, subject: Subject, scratch: Path) -> StormAttack:
+        """Of the subject's run and store; runs `predict` once."""
+        start = time.monotonic()
+        words = (
+            "predict",
+            subject.folder / PHOTOS / "val",
+            "--model",
+            subject.folder / RUN,
+            "--device",
+            "cpu",
+        )
+        command = [sys.executable, "-m", "alexnet", *map(str, words)]
+        subprocess.run(command, check=True, capture_output=True)
+        return cls(subject, scratch, time.monotonic() - start)
 
     def trials(self, seed: int) -> list[Trial]:
         """A storm of a plain command, and one of a training."""
@@ -78,7 +102,12 @@ class StormAttack:
     def _trial(
         self, kind: str, words: Sequence[object], codes: set[int], chance: random.Random, seed: int
     ) -> Trial:
-        code, errors, sent = storm(list(map(str, words)), LATEST[kind], chance)
+        signals = chance.choice(KINDS) if words[0] in stopping.RESUMED_BY else (signal.SIGINT,)
+        if signal.SIGINT not in signals:
+            codes = {STOPPED}
+        elif len(signals) > 1:
+            codes = {INTERRUPTED, STOPPED}
+        code, errors, sent = storm(list(map(str, words)), signals, LATEST[kind] * self.usual_seconds, chance)
         lines = [line for line in errors.splitlines() if line.startswith("alexnet: ")]
         ended = code in codes and len(lines) == 1
         # It was at its end before the first signal, or when that came.
@@ -86,11 +115,13 @@ class StormAttack:
         outcome: Outcome = "noticed" if ended else "harmless"
         if "Traceback" in errors or "Exception ignored" in errors or not (ended or done):
             outcome = "traceback"
-        what = f"{words[0]}, {sent} signals, exit code {code}"
+        what = f"{words[0]}, {sent} of {[each.name for each in signals]}, exit code {code}"
         return Trial(f"storm on a {kind}", what, seed, outcome, errors[-2000:])
 
 
-def storm(words: list[str], latest: float, chance: random.Random) -> tuple[int, str, int]:
+def storm(
+    words: list[str], signals: Sequence[signal.Signals], latest: float, chance: random.Random
+) -> tuple[int, str, int]:
     """The exit code and the error output of a command in a storm, and the number of signals that it got.
 
     It begins within `latest` seconds. The signals go to the process or, as from a terminal, to its group.
@@ -110,7 +141,7 @@ def storm(words: list[str], latest: float, chance: random.Random) -> tuple[int, 
                     time.sleep(0.001)
                 if process.poll() is not None:
                     break
-                send(process.pid, signal.SIGINT)
+                send(process.pid, chance.choice(signals))
                 sent += 1
             with suppress(subprocess.TimeoutExpired):
                 process.wait(HANGING_SECONDS)

@@ -12,6 +12,7 @@ from attack.input_attack import InputAttack
 from attack.kill_attack import COMMANDS, KillAttack
 from attack.mutation_attack import MutationAttack
 from attack.outcomes import Trial
+from attack.rank_attack import RankAttack
 from attack.request_attack import RequestAttack
 from attack.subject import EXPORT, OBSERVED, RUN, STOPPED, STORE, Subject
 
@@ -19,8 +20,10 @@ from alexnet import checksum
 from alexnet.cli.main import main
 
 SEEDS = range(12)
-MOMENTS = 6
-"""Moments at which each command is killed; `python -m tests.attack` tries others."""
+MOMENTS = {"ensemble": 3, "claims": 3}
+"""Moments at which these commands are killed, others at six; `python -m tests.attack` tries all."""
+LOSES_EARLY = 3
+"""A seed with which a process is killed in its first seconds."""
 
 
 @pytest.fixture(scope="module")
@@ -96,9 +99,15 @@ def test_the_attack_finds_what_would_not_be_checked(
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_killed_command_is_repeated_with_the_same_result(kills: KillAttack, name: str) -> None:
     moments = kills.moments[name]
-    chosen = random.Random(name).sample(range(moments), min(MOMENTS, moments))
+    chosen = random.Random(name).sample(range(moments), min(MOMENTS.get(name, 6), moments))
     found = [kills.trial(name, moment) for moment in chosen]
     assert [each.outcome for each in found] == ["harmless"] * len(found), failed(found)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="finds the processes as Linux lists them")
+def test_a_training_that_loses_one_of_two_processes_resumes(subject: Subject, tmp_path: Path) -> None:
+    assert not failed(RankAttack.on(subject, tmp_path).trials(seed=LOSES_EARLY))
 
 
 def test_hostile_inputs_of_each_format_are_read_or_refused(subject: Subject, tmp_path: Path) -> None:

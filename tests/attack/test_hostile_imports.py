@@ -20,7 +20,7 @@ from alexnet.interop import caffe, torchvision
 from alexnet.models import bundle
 
 CHANGED = 100
-CHECKSUMS = ("checksum", "tensors_sha256")
+CHECKSUMS = ("checksum", "tensors_sha256", "tensors_xxh3_128")
 """In the metadata; they would hide what comes after."""
 
 
@@ -52,6 +52,18 @@ def odd_tensors() -> dict[str, object]:
         "a list": [1, 2],
         "nothing": None,
     }
+
+
+@pytest.mark.parametrize("read", [torchvision.read_torchvision, caffe.read_caffe])
+def test_a_zip_archive_of_several_disks_is_refused(tmp_path: Path, read) -> None:
+    path = tmp_path / "net.pth"
+    torch.save({"features.0.weight": torch.zeros(4)}, path)
+    changed = bytearray(path.read_bytes())
+    changed[changed.rindex(b"PK\x06\x07") + 4] ^= 1
+    path.write_bytes(changed)
+    with pytest.raises(DataError) as refused:
+        read(path)
+    one_line(refused.value, path)
 
 
 @pytest.mark.parametrize("name", odd_tensors())

@@ -100,3 +100,5 @@ def test_a_report_has_all_other_figures(tmp_path: Path) -> None:
     assert "could not be drawn" not in page
     assert page.count("<img") >= 6
     assert "<script>alert" not in page
+    assert "\x1b" not in page
+    assert r"\x1b[31m\xff" in page

@@ -176,13 +176,17 @@ def test_large_numbers_of_yolo_classes_are_refused_at_once(tmp_path: Path, numbe
         open_source(tmp_path)
 
 
-@pytest.mark.parametrize("width", [float("inf"), float("nan"), 10**400, "\ud800"])
-def test_sizes_of_coco_that_are_no_numbers_are_refused(tmp_path: Path, width: object) -> None:
+@pytest.mark.parametrize(
+    ("width", "end"),
+    [(float("inf"), 30), (float("nan"), 30), (10**400, 30), ("\ud800", 30), (2**40, 30), (40, 1e300)],
+    ids=repr,
+)
+def test_sizes_of_coco_that_no_photo_has_are_refused(tmp_path: Path, width: object, end: float) -> None:
     images = [
         {"id": number, "file_name": f"{number}.png", "width": width, "height": 40} for number in range(4)
     ]
     boxes = [
-        {"id": number, "image_id": number, "category_id": 0, "bbox": [1, 2, 30, 30]} for number in range(4)
+        {"id": number, "image_id": number, "category_id": 0, "bbox": [1, 2, end, 30]} for number in range(4)
     ]
     document = {"images": images, "annotations": boxes, "categories": [{"id": 0, "name": "a"}]}
     (tmp_path / "annotations").mkdir()
@@ -191,5 +195,18 @@ def test_sizes_of_coco_that_are_no_numbers_are_refused(tmp_path: Path, width: ob
         for number in range(4):
             (tmp_path / split / f"{number}.png").write_bytes(encoded(40, 40, "PNG"))
         (tmp_path / "annotations" / f"instances_{split}.json").write_text(json.dumps(document))
-    with pytest.raises(DataError, match=r"instances_train\.json"):
+    with pytest.raises(
+        DataError, match=r"instances_train\.json|train/0\.png is annotated with a size or a box"
+    ):
+        open_source(tmp_path)
+
+
+def test_a_blank_line_of_a_label_file_is_no_label(tmp_path: Path) -> None:
+    (tmp_path / "val").mkdir()
+    for number in range(4):
+        (tmp_path / "train" / f"class{number % 2}").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "train" / f"class{number % 2}" / f"{number}.png").write_bytes(encoded(40, 40, "PNG"))
+        (tmp_path / "val" / f"{number}.png").write_bytes(encoded(40, 40, "PNG"))
+    (tmp_path / "labels.json").write_text(json.dumps(["class0", " ", "class1", "class0"]))
+    with pytest.raises(DataError):
         open_source(tmp_path)

@@ -25,7 +25,7 @@ def save(folder: Path, step: int, best: bool = True, contents: str = "") -> None
         "log_lines": 0,
     }
     text = f"weights of {step}{contents}"
-    checkpoint.write(folder, step, lambda path: path.write_text(text), {"at": step}, meta, best)  # pyright: ignore[reportArgumentType]
+    checkpoint.write(folder, step, lambda path: path.write_text(text) and text, {"at": step}, meta, best)
 
 
 def step_of(folder: Path, name: Any) -> int | None:

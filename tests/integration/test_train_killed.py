@@ -78,21 +78,23 @@ TERMINATED_AT = """
 import os, signal, sys
 from importlib.abc import MetaPathFinder
 
+chosen = sys.argv.pop(1)
+
 class Terminates(MetaPathFinder):
     def find_spec(self, name, path, target=None):
-        if name == sys.argv[1]:
+        if name == chosen:
             sys.meta_path.remove(self)
             os.kill(os.getpid(), signal.SIGTERM)
 
 sys.meta_path.insert(0, Terminates())
-from alexnet.cli.main import main
-sys.exit(main(sys.argv[2:]))
+from alexnet.__main__ import main
+sys.exit(main())
 """
 """A program that receives SIGTERM when it is about to import the module named first."""
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("module", ["torch", "torch.nn.functional", "alexnet.training.trainer"])
+@pytest.mark.parametrize("module", ["typer", "torch", "torch.nn.functional", "alexnet.training.trainer"])
 def test_sigterm_before_the_first_update_exits_75_and_resumes(
     tiny_store: Store, tmp_path: Path, module: str
 ) -> None:

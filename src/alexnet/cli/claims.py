@@ -179,6 +179,7 @@ class _Session:
         are finished.
         """
         runs = self.experiment.arm_runs([claim], self.seeds)
+        self.experiment.runner(runs).tidy()
         left = [run for run in runs if not run.finished]
         return not left or self._train(left, end, wait, f"{claim.id}, ")
 

@@ -7,11 +7,10 @@ import importlib
 import keyword
 import os
 import re
-import signal
 import sys
 import traceback
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import suppress
 from enum import Enum
 from types import NoneType
 from typing import Annotated, Any, NamedTuple, get_args, get_type_hints
@@ -23,7 +22,7 @@ from alexnet import __version__, stopping
 from alexnet.cli.output import discard_output, prepare_streams, write_lines, write_notes
 from alexnet.errors import AlexNetError, Interrupted, WorkError
 from alexnet.hardware import keep_freed_memory
-from alexnet.stopping import SignalReceived, Stopping
+from alexnet.stopping import SignalReceived
 from alexnet.text import nearest, suggestion
 
 GROUPS = {
@@ -71,20 +70,6 @@ VERBS = {verb: line for verbs in GROUPS.values() for verb, line in verbs.items()
 """Each verb and its line in `--help`."""
 COMPLETION_VARIABLE = "_ALEXNET_COMPLETE"
 """Set by the completion scripts of `--install-completion`."""
-
-_AGAIN, _RESUME = "run the same command again", "type the same command with --resume"
-RESUMED_BY = {
-    "fetch": _AGAIN,
-    "prepare": _AGAIN,
-    "compose": _AGAIN,
-    "ensemble": _AGAIN,
-    "claims": _AGAIN,
-    "evaluate": _AGAIN,
-    "train": _RESUME,
-    "fit": _RESUME,
-}
-"""The verbs that SIGTERM and SIGUSR1 end with code 75 at any moment, and how each is resumed. What a verb has
-begun it saves first, with handlers of its own."""
 
 # typer contains its own copy of click since 0.16: this is the base class of usage errors in either.
 _UsageError: Any = typer.BadParameter.__base__
@@ -203,7 +188,7 @@ def _run(words: list[str]) -> int:
     typed = _words_to_complete() if COMPLETION_VARIABLE in os.environ else words
     verb = next((word for word in typed if not word.startswith("-")), "")
     try:
-        with _stopping(verb):
+        with stopping.resumable(words):
             program: Any = typer.main.get_command(_application(verb))
             result = program.main(
                 args=words or ["--help"],
@@ -220,14 +205,6 @@ def _words_to_complete() -> list[str]:
     """The command line that a shell completes: zsh, fish and PowerShell pass the first, bash the second."""
     line = os.environ.get("_TYPER_COMPLETE_ARGS") or os.environ.get("COMP_WORDS", "")
     return line.split()[1:]
-
-
-def _stopping(verb: str) -> AbstractContextManager[object]:
-    """A context in which SIGTERM and SIGUSR1 stop a verb that can be resumed."""
-    if verb not in RESUMED_BY:
-        return nullcontext()
-    numbers = (number for number in stopping.SIGNALS if number != signal.SIGINT)
-    return Stopping(f"nothing was lost: {RESUMED_BY[verb]}", *numbers)
 
 
 class _PlainHelp(typer.core.TyperCommand):

@@ -31,7 +31,7 @@ from alexnet.experiments.measures import ErrorOf
 from alexnet.experiments.runner import LOCKS, Runner, changes_since, refuse_changed
 from alexnet.experiments.spec import RunSpec, overrides_of
 from alexnet.experiments.validation import with_training_error
-from alexnet.io import exclusive_lock
+from alexnet.io import exclusive_lock, is_left_over
 from alexnet.json_reader import read_object
 from alexnet.progress import Progress, no_progress
 from alexnet.runs.run_dir import RunDir
@@ -297,8 +297,8 @@ class ExperimentDir:
         return result if result.seeds == tuple(seeds or claim.seeds) else None
 
     def _holds_more_than_stores(self) -> bool:
-        """Whether the directory has anything else than what a claim that did not fit has left there."""
-        return any(each.name != STORES for each in self.path.iterdir())
+        """Whether the directory has anything else than what a claim that did not fit, or a kill, has left."""
+        return any(each.name != STORES and not is_left_over(each) for each in self.path.iterdir())
 
     def _refuse_other(self) -> None:
         file = self.path / ABOUT

@@ -27,8 +27,9 @@ from alexnet.errors import Busy, CommandError, Diverged, Stopped
 from alexnet.experiments.spec import RunSpec, chain, without_dependents
 from alexnet.io import exclusive_lock, write_whole
 from alexnet.progress import Progress, no_progress
+from alexnet.runs.checkpoints import checkpoint_folders, recorded_lines
 from alexnet.runs.metrics_log import has_finished, read_metrics
-from alexnet.runs.run_dir import RunDir, find_weights
+from alexnet.runs.run_dir import CHECKPOINTS, RunDir, find_weights
 from alexnet.tasks.config import task_info
 from alexnet.text import percentage
 from alexnet.training import checkpoint
@@ -138,6 +139,24 @@ class Runner:
             shlex.join([*command, "--only", spec.name]) for spec in without_dependents(self.pending(specs))
         ]
 
+    def tidy(self, specs: Sequence[RunSpec] | None = None) -> None:
+        """Does what processes that were killed after the last update of a run have left to do.
+
+        Of the runs of `specs` (default: all) that are finished, and that no other process is using.
+        """
+        for spec in self.specs if specs is None else specs:
+            if not self._checked(spec).pending:
+                with self.claimed(spec, wait=False) as ours:
+                    if ours and distributed.is_main():
+                        self._tidy(self.run(spec).checkpoints)
+
+    def _tidy(self, folder: Path) -> None:
+        checkpoint.tidy(folder)
+        if self.for_comparison:
+            checkpoint.keep_last_weights(folder)
+        elif len(checkpoint_folders(folder)) > len(CHECKPOINTS):
+            checkpoint.finish(folder, recorded_lines(folder))
+
     def train(
         self,
         specs: Sequence[RunSpec] | None = None,
@@ -154,6 +173,7 @@ class Runner:
         """
         wanted = self.specs if specs is None else specs
         self.pending(wanted)  # raises errors before any of them is trained
+        self.tidy(wanted)
         for number, spec in enumerate(wanted, start=1):
             title = f"\n# {label}{number} of {len(wanted)}: {spec.name} ({spec.recipe}, seed {spec.seed})"
             if not self._checked(spec).pending:

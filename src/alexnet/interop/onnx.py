@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import math
 import warnings
@@ -54,12 +55,15 @@ def write_onnx(path: Path, net: ModelBundle) -> None:
 
 
 def _add_metadata(path: Path, net: ModelBundle) -> None:
-    """Adds the texts, with the digest of the graph, to an ONNX file."""
+    """Adds the texts, with the digests of the graph and of the file, to an ONNX file."""
     import onnx
 
-    model = onnx.load(path)
-    onnx.helper.set_model_props(model, metadata_props(net, bundle.onnx_digest(model)))
-    onnx.save(model, path)
+    model, blank = onnx.load(path), "?" * 32
+    texts = metadata_props(net, bundle.onnx_digest(model))
+    onnx.helper.set_model_props(model, {**texts, bundle.FILE_XXH3: json.dumps(blank)})
+    data = model.SerializeToString()
+    before, _, after = data.rpartition(blank.encode())
+    path.write_bytes(before + bundle.onnx_xxh3(data, blank).encode() + after)
 
 
 def metadata_props(net: ModelBundle, digest: str = "") -> dict[str, str]:

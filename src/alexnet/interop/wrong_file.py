@@ -50,7 +50,7 @@ def refuse_wrong_file(path: Path) -> None:
 
 def refuse_other_zip(path: Path) -> None:
     """DataError if it is a zip archive of torch, but not of `torch.save`."""
-    if not zipfile.is_zipfile(path):
+    if not _is_zip(path):
         return
     try:
         with zipfile.ZipFile(path) as archive:
@@ -70,6 +70,14 @@ def refuse_other_zip(path: Path) -> None:
         )
 
 
+def _is_zip(path: Path) -> bool:
+    """Whether it is a zip archive, perhaps a damaged one."""
+    try:
+        return zipfile.is_zipfile(path)
+    except zipfile.BadZipFile:  # such as one of several disks
+        return True
+
+
 def refuse_other_than_caffe(path: Path) -> None:
     """DataError if it is a text of Caffe or a file of `torch.save`, in place of a binary file of Caffe."""
     with path.open("rb") as file:
@@ -78,5 +86,5 @@ def refuse_other_than_caffe(path: Path) -> None:
         raise DataError(
             f"{path} is a .prototxt, which describes a model without weights: give its .caffemodel"
         )
-    if zipfile.is_zipfile(path):
+    if _is_zip(path):
         raise DataError(f"{path} is a zip archive, perhaps of torch.save: type --as torchvision for that")

@@ -1,12 +1,14 @@
 """Model files: weights and everything that is needed to use them, as safetensors or ONNX.
 
 A safetensors file holds the tensors `model.*` and `preprocessing.*`, and as JSON texts in its metadata:
-format version, configuration, classes, preprocessing, license terms, provenance and calibration, the digest
+format version, configuration, classes, preprocessing, license terms, provenance and calibration, two digests
 of the tensors and a checksum of these texts. An ONNX file holds a graph that includes the preprocessing, and
-the same texts.
+the same texts with digests of the graph and of the file.
 
 `load` reads no weights unchecked: a checkpoint's are compared with its `meta.json`, the weights or the graph
-of other files with the digest that they carry. Files of earlier versions have none.
+of other files with the digest that they carry. That is XXH3, which costs as little as reading the weights
+once; `verify` compares the SHA-256, and `load` does where there is no other. Files of earlier versions have
+none.
 """
 
 from __future__ import annotations
@@ -16,15 +18,17 @@ import importlib
 import importlib.util
 import json
 import math
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+import xxhash
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -34,14 +38,14 @@ from alexnet.checksum import CHECKSUM, Damaged, FileVersion, with_checksum
 from alexnet.config import RunConfig, config_from_dict, from_dict, to_dict
 from alexnet.data.classes import Class, are_custom, different_classes
 from alexnet.data.preprocessing import Preprocessing
-from alexnet.errors import AlexNetError, DataError, MissingPackage, NotFound
+from alexnet.errors import AlexNetError, DataError, MissingPackage, NotFound, WorkError
 from alexnet.hardware import choose_device, cpu_count
 from alexnet.io import CannotWrite, atomic_write
 from alexnet.json_reader import as_object, check_version, parse_json, refusing
 from alexnet.models.layers.init import give_weights, shapes_only
 from alexnet.models.registry import build_run
 from alexnet.runs.calibration import Calibration
-from alexnet.runs.checkpoints import check_weights
+from alexnet.runs.checkpoints import TENSORS_XXH3, check_weights, damaged_weights, recorded_tensors
 from alexnet.runs.provenance import Provenance
 from alexnet.text import counted
 
@@ -57,7 +61,9 @@ TERMS: Mapping[str, str] = {
 _IMAGENET_TERMS = "the training photos keep their own terms (ImageNet: research and teaching only)"
 _EXPORT_AGAIN = "copy or export it again"
 TENSORS_DIGEST = "tensors_sha256"
-"""In the metadata: `tensors_digest`."""
+"""In the metadata: `tensors_digest`, or `onnx_digest`."""
+FILE_XXH3 = "file_xxh3_128"
+"""In the metadata of an ONNX file: `onnx_xxh3`. Others have `tensors_xxh3` under `TENSORS_XXH3`."""
 _REQUIRED = ("format_version", "config", "classes", "preprocessing", "terms")
 _OPTIONAL = ("provenance", "calibration", TENSORS_DIGEST)
 
@@ -103,29 +109,34 @@ def default_terms(classes: Sequence[Class]) -> dict[str, str]:
     return dict(TERMS) if not classes or are_custom(classes) else {**TERMS, "data_terms": _IMAGENET_TERMS}
 
 
-def save(path: Path, bundle: ModelBundle, weights: torch.dtype | None = None) -> None:
-    """Writes a safetensors file under a temporary name, syncs it and renames it.
+def save(path: Path, bundle: ModelBundle, weights: torch.dtype | None = None) -> str:
+    """Writes a safetensors file under a temporary name, syncs it and renames it; returns its `tensors_xxh3`.
 
     Weights, which have two dimensions or more, are rounded to `weights` if it is given; `load` makes float32
     of them. An existing file at `path` remains intact until then. WorkError if the disk is full or not
-    writable.
+    writable, or a weight is not finite.
     """
     state = bundle.model.state_dict()
     if weights is not None:
         state = {name: tensor.to(weights) if tensor.ndim > 1 else tensor for name, tensor in state.items()}
+    if name := _not_finite(state):
+        raise WorkError(f"cannot write {path}: {name} has values that are not finite")
     tensors = {f"model.{name}": tensor for name, tensor in state.items()}
     tensors |= {f"preprocessing.{name}": tensor for name, tensor in bundle.preprocessing.state()[1].items()}
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    xxh3 = tensors_xxh3(tensors)
     try:
         with atomic_write(path) as unfinished:
             unfinished.touch()
             mode = unfinished.stat().st_mode
-            save_file(tensors, unfinished, metadata_texts(bundle, tensors_digest(tensors)))
+            texts = metadata_texts(bundle, tensors_digest(tensors)) | {TENSORS_XXH3: json.dumps(xxh3)}
+            save_file(tensors, unfinished, texts)
             unfinished.chmod(mode)  # safetensors makes it unreadable for other users
     except SafetensorError as error:  # raised when the disk is full
         raise CannotWrite(
             f"cannot write {path} ({error}): free some space, or choose another path"
         ) from error
+    return xxh3
 
 
 def load(path: Path, device: torch.device | str = "auto", needs_weights: bool = False) -> ModelBundle:
@@ -138,22 +149,29 @@ def load(path: Path, device: torch.device | str = "auto", needs_weights: bool = 
     """
     if _is_onnx(path) and not needs_weights:
         return _load_onnx(path)
-    with ThreadPoolExecutor(1) as pool:  # compares the weights while the model is made
-        recorded = pool.submit(lambda: path.is_file() and check_weights(path))
-        with _opened(path) as opened:
-            texts = opened.metadata() or {}
-            metadata = _parsed(path, texts)
-            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
-        compared = pool.submit(lambda: recorded.result() or _check_tensors(path, texts, tensors))
-        model = _filled(path, metadata, _under("model.", tensors), choose_device(device))
-        compared.result()
+    metadata, texts, tensors = _read(path)
+    compared = _compared(path, texts, tensors)
+    model = _filled(path, metadata, _under("model.", tensors), choose_device(device), compared)
     with _refusing(path):
         preprocessing = Preprocessing.from_state(metadata.preprocessing, _under("preprocessing.", tensors))
     return _bundle(model, metadata, preprocessing)
 
 
-def _filled(path: Path, metadata: Metadata, weights: Mapping[str, Tensor], device: torch.device) -> nn.Module:
-    """The model on the device, with these weights; DataError if they are not those of its configuration."""
+def _read(path: Path) -> tuple[Metadata, dict[str, str], dict[str, Tensor]]:
+    """The contents of a safetensors file, its texts, and its tensors, which are read when they are used."""
+    with _opened(path) as opened:
+        texts: dict[str, str] = opened.metadata() or {}
+        metadata = _parsed(path, texts)
+        return metadata, texts, {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+
+
+def _filled(
+    path: Path, metadata: Metadata, weights: Mapping[str, Tensor], device: torch.device, compared: bool
+) -> nn.Module:
+    """The model on the device, with these weights; DataError if they are not those of its configuration.
+
+    Weights that were not `compared` with a digest may be of any program: DataError if one is not finite.
+    """
     with _refusing(path), shapes_only():
         model = build_run(metadata.config, len(metadata.classes))
     expected = model.state_dict()
@@ -163,52 +181,98 @@ def _filled(path: Path, metadata: Metadata, weights: Mapping[str, Tensor], devic
     for name, tensor in weights.items():
         if tensor.is_floating_point() != expected[name].is_floating_point() or tensor.is_complex():
             raise DataError(f"{path} is not a valid model file ({name} is {tensor.dtype})")
-        if not math.isfinite(float(tensor.sum())):
-            raise DataError(f"{path} is not a valid model file ({name} has values that are not finite)")
+    if not compared and (name := _not_finite(weights)):
+        raise DataError(f"{path} is not a valid model file ({name} has values that are not finite)")
     give_weights(model, weights, device)
     return model
 
 
-_whole: set[FileVersion] = set()
-"""Files whose tensors were compared with their digest in this process."""
+def _not_finite(weights: Mapping[str, Tensor]) -> str:
+    """The first weight with a value that is not finite, or with a sum beyond its type; empty without one."""
+    return next((name for name, tensor in weights.items() if not math.isfinite(float(tensor.sum()))), "")
 
 
-def _check_tensors(path: Path, texts: Mapping[str, str], tensors: Mapping[str, Tensor]) -> None:
-    """Damaged if the tensors of a file differ from the digest that it carries; compared once in a process."""
-    version = FileVersion.of(path)
-    if version in _whole or TENSORS_DIGEST not in texts:
-        return
-    if tensors_digest(tensors) != _digest_in(path, texts):
-        raise Damaged(f"{path} is damaged: its weights differ from the digest that it carries", _EXPORT_AGAIN)
-    _whole.add(version)
+_digests: dict[tuple[FileVersion, str], str] = {}
+"""The digests that were computed in this process, with which a file is compared whenever it is loaded."""
 
 
-def _digest_in(path: Path, texts: Mapping[str, str]) -> Any:
+def _compared(path: Path, texts: Mapping[str, str], tensors: Mapping[str, Tensor]) -> bool:
+    """Whether something is recorded with which the tensors of a file can be compared; Damaged if they differ.
+
+    The fastest of what is recorded is compared; what is computed for it, once in a process.
+    """
+    if wanted := recorded_tensors(path):
+        if _digest_of(path, TENSORS_XXH3, partial(tensors_xxh3, tensors)) != wanted:
+            raise damaged_weights(path)
+        return True
+    if check_weights(path):
+        return True
+    for name, digest in ((TENSORS_XXH3, tensors_xxh3), (TENSORS_DIGEST, tensors_digest)):
+        if name in texts:
+            if _digest_of(path, name, partial(digest, tensors)) != _text(path, texts, name):
+                raise Damaged(
+                    f"{path} is damaged: its weights differ from the digest that it carries", _EXPORT_AGAIN
+                )
+            return True
+    return False
+
+
+def _digest_of(path: Path, name: str, compute: Callable[[], str]) -> str:
+    key = FileVersion.of(path), name
+    if key not in _digests:
+        _digests[key] = compute()
+    return _digests[key]
+
+
+def _text(path: Path, texts: Mapping[str, str], name: str) -> Any:
     with _refusing(path):
-        return parse_json(texts[TENSORS_DIGEST])
+        return parse_json(texts[name])
 
 
-def has_digest(path: Path) -> bool:
-    """Whether `load` can compare a file with a digest; those of earlier versions have none."""
+def verify(path: Path) -> bool:
+    """Whether a file could be compared with the SHA-256 of its contents; earlier versions recorded none.
+
+    Errors as `load`; Damaged if a digest differs.
+    """
+    load(path, "cpu")
     if _is_onnx(path):
-        return TENSORS_DIGEST in _onnx_texts(_read_onnx(path))
-    with _opened(path) as opened:
-        return check_weights(path) or TENSORS_DIGEST in (opened.metadata() or {})
+        model, _ = _read_onnx(path)
+        return _compared_graph(path, model)
+    _, texts, tensors = _read(path)
+    if check_weights(path):
+        return True
+    if TENSORS_DIGEST not in texts:
+        return False
+    if tensors_digest(tensors) != _text(path, texts, TENSORS_DIGEST):
+        raise Damaged(f"{path} is damaged: its weights differ from their SHA-256", _EXPORT_AGAIN)
+    return True
 
 
 def load_metadata(path: Path) -> Metadata:
     """The contents of a model file besides its tensors, which are not read; errors as `load`."""
     if _is_onnx(path):
-        return _onnx_metadata(path, _read_onnx(path))
+        return _parsed(path, _onnx_texts(_read_onnx(path)[0]))
     with _opened(path) as opened:
         return _parsed(path, opened.metadata() or {})
+
+
+def tensors_xxh3(tensors: Mapping[str, Tensor]) -> str:
+    """XXH3 of 128 bits, hexadecimal, of tensors on the CPU, in ascending order of names.
+
+    Of each it covers the text "name dtype shape", such as `model.conv1.bias torch.float32 64`, a line break,
+    and its bytes in C order. It notices damage, not intent.
+    """
+    digest = xxhash.xxh3_128()
+    for name in sorted(tensors):
+        digest.update(_title(name, tensors[name]))
+        digest.update(_bytes(tensors[name]))
+    return digest.hexdigest()
 
 
 def tensors_digest(tensors: Mapping[str, Tensor]) -> str:
     """SHA-256, hexadecimal, of tensors on the CPU: of the SHA-256 of each, in ascending order of names.
 
-    That of a tensor is over the text "name dtype shape", such as `model.conv1.bias torch.float32 64`, a line
-    break, and its bytes in C order. Several threads compute them.
+    That of a tensor is over the same text and bytes as in `tensors_xxh3`. Several threads compute them.
     """
     with ThreadPoolExecutor(min(len(tensors), cpu_count()) or 1) as pool:
         names = sorted(tensors)
@@ -217,16 +281,23 @@ def tensors_digest(tensors: Mapping[str, Tensor]) -> str:
 
 
 def _tensor_digest(name: str, tensor: Tensor) -> bytes:
-    values = tensor.contiguous().reshape(-1)
-    digest = hashlib.sha256(f"{name} {tensor.dtype} {'x'.join(map(str, tensor.shape))}\n".encode())
-    digest.update(values.view(torch.uint8).numpy().data)
+    digest = hashlib.sha256(_title(name, tensor))
+    digest.update(_bytes(tensor))
     return digest.digest()
+
+
+def _title(name: str, tensor: Tensor) -> bytes:
+    return f"{name} {tensor.dtype} {'x'.join(map(str, tensor.shape))}\n".encode()
+
+
+def _bytes(tensor: Tensor) -> memoryview:
+    return tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data
 
 
 def metadata_texts(bundle: ModelBundle, digest: str = "") -> dict[str, str]:
     """The metadata that is saved with the tensors, as JSON texts by their names in the file.
 
-    `digest` is that of the tensors. The last text is a checksum of the others.
+    `digest` is the SHA-256 of the tensors or the graph. The last text is a checksum of the others.
     """
     values = {
         "format_version": MODEL_FORMAT_VERSION,
@@ -391,16 +462,35 @@ def _opened(path: Path) -> Generator[Any]:
 
 
 def _load_onnx(path: Path) -> ModelBundle:
-    model = _read_onnx(path)
-    metadata, texts, version = _onnx_metadata(path, model), _onnx_texts(model), FileVersion.of(path)
-    if version not in _whole and TENSORS_DIGEST in texts:
-        if onnx_digest(model) != _digest_in(path, texts):
-            hint = f"{_EXPORT_AGAIN}; if another program changed it, remove its metadata {TENSORS_DIGEST}"
-            raise Damaged(f"{path} is damaged: its graph differs from the digest that it carries", hint)
-        _whole.add(version)
+    model, data = _read_onnx(path)
+    texts = _onnx_texts(model)
+    metadata = _parsed(path, texts)
+    wanted = _text(path, texts, FILE_XXH3) if FILE_XXH3 in texts else ""
+    digits = wanted if isinstance(wanted, str) else ""
+    if not digits or _digest_of(path, FILE_XXH3, partial(onnx_xxh3, data, digits)) != digits:
+        _compared_graph(path, model)  # another program may have changed the rest
     with _refusing(path):
         preprocessing = _outside_the_graph(metadata.preprocessing)
     return _bundle(OnnxModel(path, len(metadata.classes)), metadata, preprocessing)
+
+
+def _compared_graph(path: Path, model: Any) -> bool:
+    """Whether a digest of the graph is recorded; Damaged if it differs."""
+    texts = _onnx_texts(model)
+    if TENSORS_DIGEST not in texts:
+        return False
+    if _digest_of(path, TENSORS_DIGEST, partial(onnx_digest, model)) != _text(path, texts, TENSORS_DIGEST):
+        hint = f"{_EXPORT_AGAIN}; if another program changed it, remove its metadata {TENSORS_DIGEST}"
+        raise Damaged(f"{path} is damaged: its graph differs from the digest that it carries", hint)
+    return True
+
+
+def onnx_xxh3(data: bytes, digits: str) -> str:
+    """XXH3 of 128 bits, hexadecimal, of an ONNX file without the last `digits` in it, the digest itself."""
+    view, place = memoryview(data), data.rindex(digits.encode())
+    digest = xxhash.xxh3_128(view[:place])
+    digest.update(view[place + len(digits) :])
+    return digest.hexdigest()
 
 
 def onnx_digest(model: Any) -> str:
@@ -415,12 +505,8 @@ def _onnx_texts(model: Any) -> dict[str, str]:
     return {each.key: each.value for each in model.metadata_props}
 
 
-def _onnx_metadata(path: Path, model: Any) -> Metadata:
-    return _parsed(path, _onnx_texts(model))
-
-
-def _read_onnx(path: Path) -> Any:
-    """The file as an ONNX `ModelProto`; errors as `load`."""
+def _read_onnx(path: Path) -> tuple[Any, bytes]:
+    """The file as an ONNX `ModelProto`, and its bytes; errors as `load`."""
     refuse_without_packages(("onnx", "onnxruntime"))
     if not path.is_file():
         raise NotFound(f"no model file at {path}: use a run directory or an exported file")
@@ -428,12 +514,13 @@ def _read_onnx(path: Path) -> Any:
     from google.protobuf.message import DecodeError
 
     try:
-        model = onnx.load(path, load_external_data=False)
+        data = path.read_bytes()
+        model = onnx.load_model_from_string(data)
     except (DecodeError, ValueError) as error:
         raise DataError(f"{path} is not a complete ONNX file ({error}): copy it again") from error
     if any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in model.graph.initializer):
         raise DataError(f"{path} has its weights in other files: use a file that this program wrote")
-    return model
+    return model, data
 
 
 def _outside_the_graph(values: Mapping[str, Any]) -> Preprocessing:

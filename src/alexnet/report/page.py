@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
+from typing import Any
 
 import jinja2
 
 from alexnet import __version__
 from alexnet.report.tables import Table
+from alexnet.text import printable
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,7 @@ def page(title: str, lead: Sequence[str], sections: Sequence[Section]) -> str:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("alexnet.report"),
         autoescape=True,
+        finalize=_printable,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -87,6 +90,13 @@ def page(title: str, lead: Sequence[str], sections: Sequence[Section]) -> str:
         groups=_groups,
         cell_class=_cell_class,
     )
+
+
+def _printable(value: Any) -> Any:
+    """Text, such as the name of a file, without control characters other than line breaks."""
+    if not isinstance(value, str) or hasattr(value, "__html__"):  # of the template itself
+        return value
+    return "\n".join(map(printable, value.split("\n")))
 
 
 def _kind_of(part: Part) -> str:

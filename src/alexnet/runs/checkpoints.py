@@ -1,7 +1,8 @@
 """Checkpoints as they are read: which one is the last, which the best, and whether their weights are whole.
 
 `RUN/checkpoints/step-00001234/` holds `weights.safetensors`, `state.pt` (if it can be trained on) and
-`meta.json`: its step, errors, whether it was the best when it was saved, and the SHA-256 of the other two.
+`meta.json`: its step, errors, whether it was the best when it was saved, the SHA-256 of the other two, and a
+faster digest of the weights.
 Last and best follow from these files alone. The links `last` and `best` are for people; a kill may leave them
 behind, and the next command that writes there, or `alexnet verify`, moves them.
 """
@@ -22,6 +23,8 @@ WEIGHTS, STATE, META = "weights.safetensors", "state.pt", "meta.json"
 STEP_PREFIX, REPLACED_PREFIX = "step-", ".replaced-"
 """Names of checkpoints, and of one whose place another version of the same step is about to take."""
 
+TENSORS_XXH3 = "tensors_xxh3_128"
+"""In `meta.json` and in the metadata of a model file: the digest of the tensors that loading compares."""
 _TRIES = 5
 """A checkpoint may be removed while it is read, rarely twice."""
 CheckpointName = Literal["last", "best"]
@@ -161,6 +164,14 @@ def best_of(found: Sequence[Checkpoint]) -> Checkpoint | None:
     return next((each for each in equal if each.step == step), None)
 
 
+def recorded_tensors(path: Path) -> str | None:
+    """The digest of the tensors of a checkpoint's weights in the `meta.json` beside them.
+
+    None if nothing is recorded, as for an exported file and in checkpoints of earlier versions.
+    """
+    return read_meta(path.parent).get(TENSORS_XXH3) if path.name == WEIGHTS else None
+
+
 def check_weights(path: Path) -> bool:
     """Compares a checkpoint's weights with the SHA-256 in the `meta.json` beside them.
 
@@ -171,11 +182,13 @@ def check_weights(path: Path) -> bool:
         return False
     wanted = read_meta(path.parent).get("sha256", {}).get(WEIGHTS)
     if wanted is not None and known_sha256(path) != wanted:
-        raise Damaged(
-            f"{path} is damaged: its SHA-256 differs from that in {META}",
-            _way_on(path.parent),
-        )
+        raise damaged_weights(path)
     return wanted is not None
+
+
+def damaged_weights(path: Path) -> Damaged:
+    """The error for a checkpoint's weights that differ from a digest in the `meta.json` beside them."""
+    return Damaged(f"{path} is damaged: it differs from its digest in {META}", _way_on(path.parent))
 
 
 def step_in_name(path: Path) -> int | None:

@@ -31,6 +31,7 @@ from alexnet.runs.checkpoints import (
     REPLACED_PREFIX,
     STATE,
     STEP_PREFIX,
+    TENSORS_XXH3,
     WEIGHTS,
     Checkpoint,
     best_of,
@@ -60,7 +61,7 @@ def load_state(found: Checkpoint) -> dict[str, Any]:
 def write(
     folder: Path,
     step: int,
-    write_weights: Callable[[Path], None],
+    write_weights: Callable[[Path], str],
     state: dict[str, Any],
     meta: dict[str, Any],
     best: bool,
@@ -68,8 +69,8 @@ def write(
     """Adds the checkpoint of `step`, links `last` and (if `best`) `best` to it, and removes what is no longer
     kept.
 
-    `write_weights(path)` writes the model file. A signal waits until all is written. WorkError if this fails;
-    older checkpoints are kept.
+    `write_weights(path)` writes the model file and returns the digest of its tensors. A signal waits until
+    all is written. WorkError if this fails; older checkpoints are kept.
     """
     with Shield():
         _write(folder, step, write_weights, state, {"step": step, "best": best, **meta})
@@ -78,7 +79,7 @@ def write(
 def _write(
     folder: Path,
     step: int,
-    write_weights: Callable[[Path], None],
+    write_weights: Callable[[Path], str],
     state: dict[str, Any],
     meta: dict[str, Any],
 ) -> None:
@@ -87,10 +88,10 @@ def _write(
     try:
         _discard(temporary)
         temporary.mkdir()
-        write_weights(temporary / WEIGHTS)
+        xxh3 = write_weights(temporary / WEIGHTS)
         torch.save(state, temporary / STATE)
         hashes = {name: file_sha256(temporary / name) for name in (WEIGHTS, STATE)}
-        write_json(temporary / META, with_checksum({**meta, "sha256": hashes}))
+        write_json(temporary / META, with_checksum({**meta, "sha256": hashes, TENSORS_XXH3: xxh3}))
         for later in _later(folder, step):  # given up when an earlier one was resumed from
             _discard(later)
         _publish(temporary, folder / _name(step))

@@ -13,7 +13,7 @@ from typing import Annotated
 import pytest
 import typer
 
-from alexnet import __version__
+from alexnet import __version__, stopping
 from alexnet.cli import main as program
 from alexnet.errors import CommandError, DataError, Stopped, WorkError
 
@@ -95,7 +95,7 @@ def test_a_signal_where_nothing_can_be_lost_is_75_and_names_what_resumes(
         except Exception:  # libraries catch errors of their imports
             pytest.fail("the signal was caught")
 
-    monkeypatch.setitem(program.RESUMED_BY, "recipes", "type it with --resume")
+    monkeypatch.setitem(stopping.RESUMED_BY, "recipes", "type it with --resume")
     before = signal.getsignal(number)
     verb(command)
     assert program.main(["recipes"]) == 75

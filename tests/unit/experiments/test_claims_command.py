@@ -136,6 +136,17 @@ def test_fewer_seeds_than_before_do_not_replace_a_verdict(store: Path, tmp_path:
         experiment.refuse_fewer_seeds(find(["lrn"]), None)
 
 
+def test_what_a_kill_left_in_a_new_folder_is_no_obstacle(store: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "claims"
+    folder.mkdir()
+    (folder / ".claims.json.999999999.part").touch()
+    ExperimentDir.open(folder, store, None, (), torch.device("cpu")).begin()
+    assert [path.name for path in folder.iterdir()] == ["claims.json"]
+    (folder / "claims.json").rename(folder / "other.json")
+    with pytest.raises(CommandError, match="contains something else"):
+        ExperimentDir.open(folder, store, None, (), torch.device("cpu"))
+
+
 @pytest.mark.slow
 def test_stopped_runs_resume_and_no_run_is_trained_twice(
     store: Path, tmp_path: Path, trained: list[str], capsys: pytest.CaptureFixture[str]

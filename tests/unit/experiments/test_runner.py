@@ -87,6 +87,28 @@ def test_runs_are_trained_once_in_the_order_of_their_initialization(
     assert [runner.status(each).state for each in runner.specs] == ["finished", "finished"]
 
 
+@pytest.mark.parametrize("for_comparison", [False, True])
+def test_what_a_kill_at_the_end_of_a_run_left_is_done_by_the_next_command(
+    first: RunSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, for_comparison: bool
+) -> None:
+    def killed(folder: Path, *others: object, **options: object) -> None:
+        (folder / ".temporary-step-00000003").mkdir()
+        (folder / "step-00000006" / ".meta.json.999999999.part").touch()
+        raise KeyboardInterrupt
+
+    runner, folder = Runner(tmp_path, (first,), CPU, for_comparison=for_comparison), tmp_path / "first"
+    with monkeypatch.context() as patch:
+        patch.setattr(module.checkpoint, "finish", killed)
+        with pytest.raises(KeyboardInterrupt):
+            runner.train()
+    assert runner.status(first).state == "finished"
+    before = weights(folder)
+    assert runner.train()
+    assert not list((folder / "checkpoints").rglob(".*"))
+    assert bool(list(folder.rglob("state.pt"))) is not for_comparison
+    assert all(torch.equal(before[name], each) for name, each in weights(folder).items())
+
+
 def test_slices_of_minutes_lead_to_the_same_weights(first: RunSpec, tmp_path: Path) -> None:
     whole, cut = Runner(tmp_path / "whole", (first,), CPU), Runner(tmp_path / "cut", (first,), CPU)
     assert whole.train()

@@ -58,7 +58,7 @@ def test_the_folder_holds_the_exported_file_its_description_and_a_card(
     assert code == 0
     assert f"hf upload OWNER/NAME {folder}" in out
     assert sorted(path.name for path in folder.iterdir()) == ["README.md", "config.json", "model.safetensors"]
-    assert bundle.has_digest(folder / "model.safetensors")
+    assert bundle.verify(folder / "model.safetensors")
     config = json.loads((folder / "config.json").read_text())
     assert config["library_name"] == "alexnet"
     assert config["label_names"] == [each.wnid for each in store.classes]

@@ -19,6 +19,7 @@ from alexnet.data.crops import center
 from alexnet.data.preprocessing import Preprocessing
 from alexnet.errors import CommandError, DataError, WorkError
 from alexnet.interop import onnx as interop_onnx
+from alexnet.models import bundle
 from alexnet.models.bundle import ModelBundle
 from alexnet.models.config import ALEXNET_VARIANTS, ModelConfig
 from alexnet.models.registry import build
@@ -210,9 +211,34 @@ def test_a_damaged_graph_is_noticed(tmp_path: Path) -> None:
         with pytest.raises(DataError, match=r"net\.onnx is damaged"):
             alexnet.load(path, device="cpu")
     path.write_bytes(whole)
-    bare = onnx.load(path)
-    for each in [each for each in bare.metadata_props if each.key in ("checksum", "tensors_sha256")]:
-        bare.metadata_props.remove(each)  # as in files of earlier versions
-    onnx.save(bare, path)
-    found = alexnet.load(path, device="cpu").probabilities(list(SQUARES))
-    np.testing.assert_array_equal(found, wanted)
+    assert bundle.verify(path)
+    for removed in (("file_xxh3_128",), ("checksum", "tensors_sha256")):  # as in files of earlier versions
+        bare = onnx.load(path)
+        for each in [each for each in bare.metadata_props if each.key in removed]:
+            bare.metadata_props.remove(each)
+        onnx.save(bare, path)
+        found = alexnet.load(path, device="cpu").probabilities(list(SQUARES))
+        np.testing.assert_array_equal(found, wanted)
+        changed = bytearray(path.read_bytes())
+        changed[changed.index(weights) + 5] ^= 1
+        (tmp_path / "changed.onnx").write_bytes(changed)
+        if "checksum" not in removed:
+            with pytest.raises(DataError, match=r"changed\.onnx is damaged: its graph"):
+                alexnet.load(tmp_path / "changed.onnx", device="cpu")
+    assert not bundle.verify(path)
+
+
+def test_metadata_of_another_program_leave_the_graph_valid(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, made, original = tmp_path / "net.onnx", [], bundle.onnx_digest
+    interop_onnx.write_onnx(path, random_net("modern"))
+    monkeypatch.setattr(bundle, "onnx_digest", lambda model: made.append(1) or original(model))
+    alexnet.load(path, device="cpu")
+    assert not made  # the digest of the file is enough
+    model = onnx.load(path)
+    model.metadata_props.add(key="theirs", value="1")
+    onnx.save(model, path)
+    for _ in range(2):
+        alexnet.load(path, device="cpu")
+    assert len(made) == 1

@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import pickle
+import random
 from pathlib import Path
 
 import pytest
 import tiny
 import torch
+import xxhash
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
@@ -21,6 +23,9 @@ from alexnet.data.store import Store
 from alexnet.errors import CommandError, DataError, WorkError
 from alexnet.models import bundle
 from alexnet.models.registry import build
+
+DIGESTS = ("checksum", "tensors_sha256", "tensors_xxh3_128")
+"""In the metadata of a file."""
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +47,8 @@ def saved(store: Store, tmp_path: Path) -> Path:
 def rewrite(path: Path, metadata: dict[str, str] | None = None, **tensors: torch.Tensor) -> None:
     with safe_open(path, "pt") as opened:
         texts = opened.metadata()
-    del texts["checksum"], texts["tensors_sha256"]
+    for name in DIGESTS:
+        del texts[name]
     save_file(load_file(path) | tensors, path, texts | (metadata or {}))
 
 
@@ -144,37 +150,97 @@ def test_the_terms_of_imagenet_are_stated_for_its_classes_only(store: Store) -> 
     assert "ImageNet: research" in bundle.default_terms(imagenet_classes()[:3])["data_terms"]
 
 
-def test_a_flipped_bit_in_a_tensor_or_in_the_metadata_is_noticed(saved: Path) -> None:
-    data = saved.read_bytes()
-    length = int.from_bytes(data[:8], "little")
+def drop(path: Path, *names: str) -> None:
+    """Removes texts from the metadata."""
+    with safe_open(path, "pt") as opened:
+        texts = {name: text for name, text in opened.metadata().items() if name not in names}
+    save_file(load_file(path), path, texts)
+
+
+@pytest.mark.parametrize("missing", [(), ("tensors_xxh3_128",), ("tensors_sha256", "checksum")], ids=str)
+def test_a_flipped_bit_of_any_tensor_is_noticed_by_either_digest(
+    saved: Path, missing: tuple[str, ...]
+) -> None:
+    drop(saved, *missing)
     with safe_open(saved, "pt") as opened:
-        assert {"tensors_sha256", "checksum"} <= opened.metadata().keys()
-    license = data.index(b"not stated")
-    for place, match in (
-        (len(data) - 5, "weights differ"),
-        (8 + length + 1, "weights differ"),
-        (license, "metadata"),
-    ):
-        saved.write_bytes(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
-        with pytest.raises(Damaged, match=match):
+        assert set(DIGESTS) & opened.metadata().keys() == set(DIGESTS) - set(missing)
+    data, generator = saved.read_bytes(), random.Random(0)
+    start = 8 + int.from_bytes(data[:8], "little")
+    places = [start, len(data) - 1, *(generator.randrange(start, len(data)) for _ in range(20))]
+    for place in places:
+        changed = bytearray(data)
+        changed[place] ^= 1 << generator.randrange(8)
+        saved.write_bytes(changed)
+        with pytest.raises(Damaged, match="weights differ"):
             bundle.load(saved, "cpu")
     saved.write_bytes(data)
     bundle.load(saved, "cpu")
 
 
+def test_a_flipped_bit_of_the_header_is_noticed_or_changes_nothing(saved: Path) -> None:
+    data, wanted = saved.read_bytes(), bundle.load(saved, "cpu")
+    length, generator = int.from_bytes(data[:8], "little"), random.Random(0)
+    digest, license = data.index(b"tensors_xxh3_128"), data.index(b"not stated")
+    refused = 0
+    for place in [digest, license, *(generator.randrange(8, 8 + length) for _ in range(40))]:
+        saved.write_bytes(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
+        try:
+            found = bundle.load(saved, "cpu")
+        except DataError:
+            refused += 1
+            continue
+        assert (found.config, found.classes, found.terms) == (wanted.config, wanted.classes, wanted.terms)
+        weights = found.model.state_dict()
+        assert all(torch.equal(weights[name], each) for name, each in wanted.model.state_dict().items())
+    assert refused > 30
+
+
+def test_verify_compares_the_sha256_too(saved: Path) -> None:
+    assert bundle.verify(saved)
+    tensors = load_file(saved)
+    tensors["model.conv1.bias"] += 1
+    with safe_open(saved, "pt") as opened:
+        texts = opened.metadata()
+    save_file(tensors, saved, texts | {"tensors_xxh3_128": json.dumps(bundle.tensors_xxh3(tensors))})
+    bundle.load(saved, "cpu")
+    with pytest.raises(Damaged, match="SHA-256"):
+        bundle.verify(saved)
+
+
 def test_files_of_earlier_versions_without_a_digest_are_read(saved: Path) -> None:
-    assert bundle.has_digest(saved)
+    assert bundle.verify(saved)
     rewrite(saved)
-    assert not bundle.has_digest(saved)
+    assert not bundle.verify(saved)
     bundle.load(saved, "cpu")
 
 
-def test_a_file_is_compared_once_in_a_process(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    made, original = [], bundle.tensors_digest
-    monkeypatch.setattr(bundle, "tensors_digest", lambda tensors: made.append(1) or original(tensors))
+def test_weights_that_are_not_finite_are_neither_saved_nor_read(saved: Path, store: Store) -> None:
+    net = bundle.load(saved, "cpu")
+    bias = torch.full_like(net.model.state_dict()["conv1.bias"], torch.nan)
+    rewrite(saved, **{"model.conv1.bias": bias})
+    with pytest.raises(DataError, match=r"conv1\.bias has values that are not finite"):
+        bundle.load(saved, "cpu")
+    net.model.load_state_dict({"conv1.bias": bias}, strict=False)
+    before = saved.read_bytes()
+    with pytest.raises(WorkError, match=r"conv1\.bias has values that are not finite"):
+        bundle.save(saved, net)
+    assert saved.read_bytes() == before
+
+
+@pytest.mark.parametrize("missing", [(), ("tensors_xxh3_128",)], ids=str)
+def test_a_file_is_compared_once_in_a_process(
+    saved: Path, monkeypatch: pytest.MonkeyPatch, missing: tuple[str, ...]
+) -> None:
+    drop(saved, *missing)
+    made: list[str] = []
+    for name in ("tensors_digest", "tensors_xxh3"):
+        original = getattr(bundle, name)
+        monkeypatch.setattr(
+            bundle, name, lambda tensors, name=name, original=original: made.append(name) or original(tensors)
+        )
     for _ in range(3):
         bundle.load(saved, "cpu")
-    assert len(made) == 1
+    assert made == ["tensors_digest" if missing else "tensors_xxh3"]
 
 
 def test_the_digest_of_tensors_is_that_of_its_definition() -> None:
@@ -184,3 +250,10 @@ def test_the_digest_of_tensors_is_that_of_its_definition() -> None:
         hashlib.sha256(b"b torch.float32 3x2\n" + tensors["b"].contiguous().numpy().tobytes()).digest(),
     ]
     assert bundle.tensors_digest(tensors) == hashlib.sha256(b"".join(parts)).hexdigest()
+
+
+def test_the_fast_digest_of_tensors_is_that_of_its_definition() -> None:
+    tensors = {"b": torch.arange(6.0).reshape(2, 3).T, "a": torch.tensor(3, dtype=torch.bfloat16)}
+    whole = b"a torch.bfloat16 \n" + bytes.fromhex("4040")
+    whole += b"b torch.float32 3x2\n" + tensors["b"].contiguous().numpy().tobytes()
+    assert bundle.tensors_xxh3(tensors) == xxhash.xxh3_128_hexdigest(whole)

@@ -14,7 +14,7 @@ from edited import edit
 
 from alexnet.checksum import Damaged, write_json_with_checksum
 from alexnet.errors import DataError, WorkError
-from alexnet.runs.checkpoints import check_weights, find_checkpoint
+from alexnet.runs.checkpoints import check_weights, find_checkpoint, recorded_tensors
 from alexnet.training import checkpoint
 
 STATE = {"velocity": torch.arange(4.0), "schedule": {"best": None, "waited": 2}}
@@ -24,8 +24,9 @@ def write(folder: Path, step: int, best: bool = False, state: dict[str, Any] = S
     checkpoint.write(folder, step, lambda path: _write_bytes(path, step), state, {"epoch": step // 10}, best)
 
 
-def _write_bytes(path: Path, step: int) -> None:
+def _write_bytes(path: Path, step: int) -> str:
     path.write_bytes(f"weights of {step}".encode())
+    return f"digest of {step}"
 
 
 def names(folder: Path) -> list[str]:
@@ -211,3 +212,5 @@ def test_weights_are_compared_with_the_meta_beside_them(tmp_path: Path) -> None:
     with pytest.raises(Damaged, match=r"weights\.safetensors is damaged: .*: remove .*step-00000001 and"):
         check_weights(weights)
     assert not check_weights(tmp_path / "exported.safetensors")
+    assert recorded_tensors(weights) == "digest of 1"
+    assert recorded_tensors(tmp_path / "exported.safetensors") is None

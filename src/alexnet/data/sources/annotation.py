@@ -57,6 +57,8 @@ Found = tuple[int, Sequence[float]]
 Unit = Literal["pixels", "edges", "fractions"]
 """Of corners: pixels with the last ones included, pixels as edges, or fractions of width and height."""
 _MAX_NAMED = 5
+_LARGEST_SIDE = 2**24
+"""In pixels, of an annotated photo and of its boxes: 32-bit numbers are exact up to here."""
 
 
 @dataclass(frozen=True)
@@ -270,6 +272,14 @@ def boxed_source(
     return Source(form.name, tree.path, classes, splits, notes, PrepareSettings(exif=True))
 
 
+def _refuse_impossible(tree: Tree, photo: BoxedPhoto) -> None:
+    """DataError if the photo is annotated with a size or a box that no photo has."""
+    largest = max((*photo.size, *(abs(end) for box in photo.corners for end in box)))
+    if not largest <= _LARGEST_SIDE:
+        where = f"{tree.path}: {tree.listing.path(photo.file)}"
+        raise DataError(f"{where} is annotated with a size or a box of {largest:g} pixels: correct it")
+
+
 def _split(tree: Tree, unit: Unit, photos: Sequence[BoxedPhoto], label_of: Mapping[str, int]) -> PhotoSplit:
     """The photos sorted by label, then path, with their boxes."""
     labels = np.array([label_of[_largest(photo)] for photo in photos], np.int32)
@@ -278,6 +288,7 @@ def _split(tree: Tree, unit: Unit, photos: Sequence[BoxedPhoto], label_of: Mappi
     box_labels, corners, sizes = array("i"), array("f"), array("i")
     starts = [0]
     for photo in in_order:
+        _refuse_impossible(tree, photo)
         for name, box in zip(photo.names, photo.corners, strict=True):
             box_labels.append(label_of[name])
             corners.extend(box)

@@ -110,7 +110,9 @@ def read_column(text: TextFile, count: int) -> list[str] | None:
     """`count` labels for photos in sorted order, from a file with one column (and perhaps a header)."""
     if not text.ways or text.ways[-1].numbered or (len(text.ways[-1].rows) - count) not in (0, 1):
         return None
-    cells = [row.cells[0].split(maxsplit=1)[0] for row in text.ways[-1].rows if row.cells]
+    cells = [
+        row.cells[0].split(maxsplit=1)[0] for row in text.ways[-1].rows if "".join(row.cells[:1]).strip()
+    ]
     return cells[len(cells) - count :] if len(cells) >= count else None
 
 
