@@ -47,7 +47,9 @@ from alexnet.text import counted
 
 MODEL_FORMAT_VERSION = 1
 INPUT, OUTPUT = "images", "logits"
-"""Names in an ONNX graph."""
+"""Names in an ONNX graph that takes crops."""
+PHOTO, PROBABILITIES = "photo", "probabilities"
+"""Names in an ONNX graph that takes a photo."""
 TERMS: Mapping[str, str] = {
     "code_license": "BSD-3-Clause",
     "weights_license": "not stated (set it with --license)",
@@ -285,6 +287,11 @@ class OnnxModel(nn.Module):
         names = [
             [each.name for each in ends] for ends in (self._session.get_inputs(), self._session.get_outputs())
         ]
+        if names[0] == [PHOTO]:
+            raise DataError(
+                f"{path} takes whole photos, for other programs: use the run, or export it without "
+                "--input photo"
+            )
         if names != [[INPUT], [OUTPUT]]:
             raise DataError(f"{path} has a graph from {names[0]} to {names[1]}, not from {INPUT} to {OUTPUT}")
         self.register_buffer("device", torch.empty(0), persistent=False)
@@ -399,7 +406,7 @@ def _load_onnx(path: Path) -> ModelBundle:
             raise Damaged(f"{path} is damaged: its graph differs from the digest that it carries", hint)
         _whole.add(version)
     with _refusing(path):
-        preprocessing = _outside_the_graph(metadata.preprocessing)
+        preprocessing = outside_the_graph(metadata.preprocessing)
     return _bundle(OnnxModel(path, len(metadata.classes)), metadata, preprocessing)
 
 
@@ -436,7 +443,7 @@ def _read_onnx(path: Path) -> Any:
     return model
 
 
-def _outside_the_graph(values: Mapping[str, Any]) -> Preprocessing:
+def outside_the_graph(values: Mapping[str, Any]) -> Preprocessing:
     """The preprocessing that an ONNX graph does not include: mean, standard deviations and BGR order are in
     the graph.
     """

@@ -15,7 +15,7 @@ import alexnet
 from alexnet.data.store import Store
 from alexnet.runs.calibration import write_calibration
 from alexnet.tasks import detection
-from alexnet.web.served_model import open_model
+from alexnet.web.served_model import open_models
 from alexnet.web.upload import read_upload
 
 TOP = {"overfeat-fast-localization": 1, "overfeat-fast-detection": None}
@@ -27,7 +27,7 @@ def test_the_boxes_equal_those_of_the_command(
 ) -> None:
     monkeypatch.setattr(detection, "DEFAULT_MIN_SCORE", 0.1)  # untrained models have low probabilities
     run = tiny.box_run(tmp_path / "run", store, recipe).path
-    model = open_model(run, "boxes")
+    (model,) = open_models([run])
     assert "localize" in model.info().answers
     response = send(f"{serve_model(model)}/api/localize", plain())
     assert response.status == 200
@@ -49,7 +49,7 @@ def test_probabilities_are_calibrated_for_the_views_of_the_calibration(
 ) -> None:
     run = tiny.run(tmp_path / "run", store)
     write_calibration(run, calibration(temperature=3.0, updates=18))
-    url = serve_model(open_model(run.path, "net"))
+    url = serve_model(*open_models([run.path]))
     pixels = read_upload(plain()).pixels
     loaded = alexnet.load(run.path)
     for views in ("center", "ten"):
