@@ -402,8 +402,8 @@ def _compare_photos(
     _refuse(probability, PHOTO_TOLERANCE if options.store is None else INT8_TOLERANCE)
     if apart.max() > GRAY_TOLERANCE:
         raise WorkError(
-            f"ONNX Runtime resizes photos otherwise ({apart.max()} gray levels apart, {GRAY_TOLERANCE} allowed): "
-            "no file was written; export without --input photo instead"
+            f"ONNX Runtime resizes photos otherwise ({apart.max()} gray levels apart, "
+            f"{GRAY_TOLERANCE} allowed): no file was written; export without --input photo instead"
         )
     return _PhotoDifferences(len(photos), probability, int(apart.max()), float((apart > 0).mean()))
 

@@ -123,7 +123,7 @@ def _reader(member: ModelBundle, photos: Split, views: str) -> Any:
         def __init__(self) -> None:
             self._rest = iter(_squares(photos, member))
 
-        def get_next(self) -> dict[str, npt.NDArray[np.float32]] | None:
+        def get_next(self) -> Any:  # None at the end, which the base class does not declare
             square = next(self._rest, None)
             if square is None:
                 return None

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from alexnet.errors import AlexNetError, AlreadyExists, CommandError, DataError
+from alexnet.errors import AlreadyExists, CommandError, DataError
 from alexnet.io import atomic_write, is_left_over
 from alexnet.json_reader import as_object, parse_json, refusing
 from alexnet.models.bundle import ModelBundle
@@ -54,7 +54,7 @@ class Runtime:
 
     @classmethod
     def of_package(cls, folder: Path) -> Runtime:
-        """Those in the folder of the npm package; CommandError if it is another, DataError if it is broken."""
+        """Those in the folder of the npm package; CommandError if it is another, DataError if broken."""
         about = folder / "package.json"
         install = f"type npm install {PACKAGE}, and --runtime node_modules/{PACKAGE}"
         if not about.is_file():
@@ -74,6 +74,11 @@ class Runtime:
         )
         return cls(version, script, binary, folder)
 
+    @property
+    def server(self) -> str:
+        """The address of the other server that the page loads it from; empty for a copy."""
+        return "" if self.folder is not None else f"{self.script.address.rpartition('/')[0]}/"
+
     def files(self) -> list[tuple[str, bytes]]:
         """Names and contents of the files to copy."""
         if self.folder is None:
@@ -86,8 +91,8 @@ class Runtime:
         """A line on where the page loads it from."""
         if self.folder is None:
             return (
-                f"runtime: {PACKAGE} {self.version}, which the page loads from {self.script.address.rpartition('/')[0]}/ "
-                "and compares with its hash; --runtime DIR copies it into the folder instead"
+                f"runtime: {PACKAGE} {self.version}, which the page loads from {self.server} and compares with "
+                "its hash; --runtime DIR copies it into the folder instead"
             )
         return f"runtime: {PACKAGE} {self.version}, copied from {self.folder}; it keeps its license (MIT, Microsoft)"
 
@@ -118,7 +123,7 @@ class WebPage:
         """A page in a new folder, or in that of an earlier page, which `write` replaces.
 
         `package` is the folder of the npm package onnxruntime-web, from which the runtime is copied.
-        AlreadyExists if the folder has something else; CommandError or DataError if the package is not usable.
+        AlreadyExists if the folder has something else; errors as `Runtime.of_package`.
         """
         if folder.is_file() or (
             folder.is_dir()
@@ -140,11 +145,7 @@ class WebPage:
                 "integrity": {self.runtime.script.address: self.runtime.script.integrity},
             }
         )
-        server = (
-            ""
-            if self.runtime.folder is not None
-            else " " + self.runtime.script.address.rpartition("/")[0] + "/"
-        )
+        server = f" {self.runtime.server}".rstrip()
         policy = _POLICY.format(import_map=_integrity(import_map.encode(), "sha256"), runtime=server)
         about = {
             "models": Models(
