@@ -77,25 +77,21 @@ def _colors(channels: int) -> str:
 def _resized(preprocessing: Preprocessing) -> str:
     """`central`: (1, C, side, side) of `batch` (1, C, H, W), resized as the training photos were."""
     side, how = preprocessing.side, preprocessing.resized
-    mode, antialias = FILTERS[how["resampling"]]
-    # Antialiased filters leave out what is outside the photo; others repeat its edge, as in torch.
-    outside = f", antialias = {int(antialias)}, exclude_outside = {int(antialias)}"
-    resize = (
-        f'resized = Resize <{_RESIZE[mode]}{outside}, coordinate_transformation_mode = "half_pixel"> '
-        "(batch, , , sizes)"
-    )
-    header = f"""
+    resize = _resize(how["resampling"])
+    header = """
             all_sizes = Shape (batch)
             two = Constant <value_ints = [2]> ()
             four = Constant <value_ints = [4]> ()
             size = Slice (all_sizes, two, four)
-            unchanged = Slice (all_sizes, first, two)
-            side = Constant <value_ints = [{side}]> ()"""
+            unchanged = Slice (all_sizes, first, two)"""
     if how["resize"] == "warp":
         return f"""{header}
             both = Constant <value_ints = [{side}, {side}]> ()
             sizes = Concat <axis = 0> (unchanged, both)
-            central = {resize.removeprefix("resized = ")}"""
+            {resize}
+            central = Identity (resized)"""
+    header += f"""
+            side = Constant <value_ints = [{side}]> ()"""
     if how["resize"] == "crop":
         return f"""{header}
             shorter = ReduceMin <keepdims = 1> (size)
@@ -114,7 +110,12 @@ def _resized(preprocessing: Preprocessing) -> str:
             one = Constant <value_ints = [1]> ()
             at_least_one = Max (shrunk_size, one)
             too_large = Greater (longer, longest)
-            scaled = Where (too_large, at_least_one, size)
+            other_sides = Sub (size, side)
+            absolute = Abs (other_sides)
+            distance = ReduceSum <keepdims = 1> (absolute)
+            is_other = Cast <to = 9> (distance)
+            is_changed = And (too_large, is_other)
+            scaled = Where (is_changed, at_least_one, size)
             sizes = Concat <axis = 0> (unchanged, scaled)
             {resize}
             missing = Sub (side, scaled)
@@ -124,6 +125,20 @@ def _resized(preprocessing: Preprocessing) -> str:
             black = Constant <value = uint8 {{0}}> ()
             axes = Constant <value_ints = [2, 3]> ()
             central = Pad (resized, pads, black, axes)"""
+
+
+def _resize(resampling: str) -> str:
+    """`resized`: (1, C, ...) of `batch`, uint8, with the last dimensions in `sizes`."""
+    mode, antialias = FILTERS[resampling]
+    how = f'{_RESIZE[mode]}, coordinate_transformation_mode = "half_pixel"'
+    if antialias:  # what is outside the photo is left out, as in torch
+        return f"resized = Resize <{how}, antialias = 1, exclude_outside = 1> (batch, , , sizes)"
+    # Of uint8 values, ONNX Runtime would cut off the fraction instead of rounding.
+    return f"""
+            precise = Cast <to = 1> (batch)
+            interpolated = Resize <{how}> (precise, , , sizes)
+            rounded_levels = Round (interpolated)
+            resized = Cast <to = 2> (rounded_levels)"""
 
 
 def _scaled(wanted: str, present: str, result: str) -> str:

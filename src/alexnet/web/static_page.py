@@ -91,10 +91,10 @@ class Runtime:
         """A line on where the page loads it from."""
         if self.folder is None:
             return (
-                f"runtime: {PACKAGE} {self.version}, which the page loads from {self.server} and compares with "
-                "its hash; --runtime DIR copies it into the folder instead"
+                f"runtime: {PACKAGE} {self.version}, which the page loads from {self.server} and compares "
+                "with its hash; --runtime DIR copies it into the folder instead"
             )
-        return f"runtime: {PACKAGE} {self.version}, copied from {self.folder}; it keeps its license (MIT, Microsoft)"
+        return f"runtime: {PACKAGE} {self.version}, copied from {self.folder}; it keeps its license (MIT)"
 
 
 _VERSION = "1.30.0"
