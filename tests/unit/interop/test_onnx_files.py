@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -16,6 +17,7 @@ import onnxruntime
 import pytest
 import tiny
 from evaluations import calibration
+from PIL import Image
 
 import alexnet
 from alexnet.cli.main import main
@@ -290,3 +292,22 @@ def test_metadata_of_an_average_are_read_by_any_reader_of_onnx(average, tmp_path
     )
     with pytest.raises(CommandError, match="only a graph that takes photos"):
         OnnxOptions(views="ten")
+
+
+def test_the_python_lines_of_the_guide_run(make_run, tmp_path, capsys, monkeypatch, openvino) -> None:
+    guide = (Path(__file__).parents[3] / "docs" / "export.md").read_text("utf-8")
+    blocks = re.findall(r"^```python\n(.*?)^```", guide, re.DOTALL | re.MULTILINE)
+    assert len(blocks) == 4
+    run = make_run()
+    export(run.path, tmp_path / "photo.onnx", graph=OnnxOptions("photo"))
+    export(run.path, tmp_path / "model.onnx")
+    Image.fromarray(PHOTO).save(tmp_path / "photo.jpg")
+    monkeypatch.chdir(tmp_path)
+    capsys.readouterr()
+    given: dict[str, Any] = {"crops": np.zeros((2, 3, 64, 64), np.float32)}
+    for block in blocks:
+        exec(compile(block, "docs/export.md", "exec"), given)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] in ("class0", "class1", "class2")
+    assert given["logits"].shape == (2, 3)
+    assert int(lines[-1]) > 20  # OpenVINO still ignores `antialias`; if not, change the guide
