@@ -125,7 +125,10 @@ def write_onnx(
             if options.takes == "crops":
                 _refuse_other_outputs(unfinished, members)
             else:
-                log(_describe(_compare_photos(unfinished, members, net.calibration, options)))
+                found = _compare_photos(unfinished, members, net.calibration, options)
+                log(_describe(found, "the model" if options.store is None else "the int8 model"))
+                if net.calibration is not None and net.calibration.views != ViewSet(options.chosen_views):
+                    log(f"probabilities are not calibrated: {_other_views(net.calibration.views)}")
 
 
 def _refuse_different_crops(members: Sequence[ModelBundle]) -> None:
@@ -408,10 +411,15 @@ def _compare_photos(
     return _PhotoDifferences(len(photos), probability, int(apart.max()), float((apart > 0).mean()))
 
 
-def _describe(found: _PhotoDifferences) -> str:
+def _other_views(views: ViewSet) -> str:
+    known = str(views) in OF_A_SQUARE
+    return f"the calibration is for the views {views}" + (f", type --views {views}" if known else "")
+
+
+def _describe(found: _PhotoDifferences, reference: str) -> str:
     return (
-        f"in ONNX Runtime, probabilities differ by at most {found.probability:.1g} from the model's on "
-        f"{found.photos} synthetic photos; {percentage(found.pixels)} of the resized colors differ, by at "
+        f"in ONNX Runtime, probabilities differ by at most {found.probability:.1g} from those of {reference} "
+        f"on {found.photos} synthetic photos; {percentage(found.pixels)} of the resized colors differ, by at "
         f"most {counted(found.gray_levels, 'gray level')}"
     )
 

@@ -65,6 +65,8 @@ def test_a_graph_takes_a_photo_and_predicts_as_the_run_does(make_run, tmp_path, 
     printed = capsys.readouterr().out
     assert "in ONNX Runtime, probabilities differ by at most" in printed
     assert "predict PHOTO" not in printed
+    note = "probabilities are not calibrated: the calibration is for the views center, type --views center"
+    assert (note in printed) == (views == "ten")
     loaded = alexnet.load(run.path, "cpu")
     for photo in (PHOTO, PHOTO[:200, :60], SQUARES[0]):
         (found,) = session(file).run(["probabilities"], {"photo": np.ascontiguousarray(photo)})
