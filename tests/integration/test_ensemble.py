@@ -249,7 +249,10 @@ def test_an_ensemble_with_an_untrained_model_is_not_tested(
     )
     assert main(["predict", str(tmp_path / "photo.png"), "--model", str(out)]) == 3
     assert "seed-0, seed-1 must be trained to the end" in capsys.readouterr().err
-    assert main(["export", str(out), str(tmp_path / "model.safetensors")]) == 2
+    assert main(["export", str(out), str(tmp_path / "model.onnx")]) == 3
+    assert "seed-0, seed-1 must be trained to the end" in capsys.readouterr().err
+    init_from = ["--run", str(tmp_path / "tuned"), "--init-from", str(out)]
+    assert main(["train", tiny.RECIPE, "--store", str(tiny_store.path), *init_from, *tiny.SETTINGS]) == 2
     assert f"is an ensemble: choose one of its models, such as {out / 'seed-0'}" in capsys.readouterr().err
 
 

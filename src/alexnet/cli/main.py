@@ -54,7 +54,7 @@ GROUPS = {
         "similar": "Find the training images most similar to a photo.",
         "calibrate": "Make probabilities match how often predictions are right.",
         "serve": "Start a web demo and a JSON API on this computer.",
-        "export": "Write a model with its metadata to one file: .safetensors or .onnx.",
+        "export": "Write a model to one file, .safetensors or .onnx, or as a web page.",
         "import": "Make a run directory from weights of torchvision or Caffe.",
     },
     "Results": {

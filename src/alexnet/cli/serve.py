@@ -11,7 +11,7 @@ import typer
 from alexnet.cli.output import write_lines, write_notes
 from alexnet.cli.progress import progress_bar
 from alexnet.hardware import choose_device, describe_device
-from alexnet.runs.run_dir import PRETRAINED, RunDir, members_of
+from alexnet.runs.run_dir import PRETRAINED, RunDir
 
 
 def command(
@@ -34,25 +34,26 @@ def command(
 
     Open the printed address in a browser, and drop, paste, choose or take a photo. Only this computer is
     served (127.0.0.1). Programs can use the JSON API, described at /api/openapi.json. With several runs, the
-    page offers a choice. Photos are never written to a disk. Ctrl-C stops the server.
+    page offers a choice. An ensemble or a fit is the average of its models, and these follow. Photos are
+    never written to a disk. Ctrl-C stops the server.
     """
     from alexnet.data.store import Store
     from alexnet.runs.provenance import unfinished_note
     from alexnet.web.app import make_app
     from alexnet.web.photos import StorePhotos
-    from alexnet.web.served_model import add_similar, check_model_classes, open_models
+    from alexnet.web.served_model import add_similar, check_model_classes, open_models, served_paths
     from alexnet.web.server import listening, serve
 
     with listening(port) as listener:  # first: a port that is taken is reported at once
         chosen = choose_device(device)
         opened = Store.open(store) if store else None
-        members = members_of(runs or [Path(PRETRAINED)])
-        models = open_models(members, chosen)
+        given = runs or [Path(PRETRAINED)]
+        models, paths = open_models(given, chosen), served_paths(given)
         if opened:
             check_model_classes(models, opened)
-            for path, model in zip(members, models, strict=True):
+            for path, model in zip(paths, models, strict=True):
                 add_similar(model, path, opened, chosen, partial(progress_bar, unit="images"))
-        for note in filter(None, (unfinished_note(RunDir(path)) for path in members)):
+        for note in filter(None, (unfinished_note(RunDir(path)) for path in paths)):
             write_notes(note)
         names = ", ".join(model.name for model in models)
 

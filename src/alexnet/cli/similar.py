@@ -17,6 +17,7 @@ from alexnet.cli.progress import progress_bar
 from alexnet.cli.table_files import TableFiles, csv_option, parquet_option
 from alexnet.errors import AlexNetError, CommandError
 from alexnet.hardware import choose_device
+from alexnet.runs.run_dir import members_of
 
 if TYPE_CHECKING:
     from alexnet.analysis.neighbors import Neighbor, SimilarImages
@@ -32,7 +33,12 @@ def command(
     images: Annotated[
         list[str], typer.Argument(metavar="PHOTO...", help="Files or folders; - for standard input.")
     ],
-    model: Annotated[Path, typer.Option(metavar="RUN|FILE", help="A run directory or an exported file.")],
+    model: Annotated[
+        Path,
+        typer.Option(
+            metavar="RUN|FILE", help="A run directory, a model of an ensemble, or an exported file."
+        ),
+    ],
     store: Annotated[Path, typer.Option(help="The store to search.")],
     split: Annotated[str, typer.Option(help="The split of the store to search.")] = "train",
     layer: Annotated[str, typer.Option(help="The layer to compare. [default: the last hidden one]")] = "",
@@ -66,6 +72,7 @@ def command(
     tables.refuse_unwritable()
     if out is not None:
         refuse_other_suffix(out)
+    model = _one_model(model)
     names, chosen, opened = list(photo_names(images)), choose_device(device), Store.open(store)
     classifier, spec = load(model, chosen), SearchSpec(opened, split, layer, approximate)
     bars = partial(progress_bar, unit="images", silent=as_json)
@@ -93,6 +100,17 @@ def command(
         about = f"{model.name}, {similar.layer}: nearest of {len(opened.split(split)):,} images of"
         _draw(similar, found, f"{about} {opened.path.name} {split}", out)
     refuse_unreadable(results)
+
+
+def _one_model(path: Path) -> Path:
+    """The run directory or file that finds similar images; CommandError for an average of several models."""
+    members = members_of([path])
+    if len(members) > 1:
+        raise CommandError(
+            f"{path} is the average of {len(members)} models, which have no features in common: type --model "
+            f"{' or '.join(map(str, members))}"
+        )
+    return members[0]
 
 
 _COLUMNS = {

@@ -147,8 +147,13 @@ class Preprocessing:
 
     def central_mean(self) -> Tensor:
         """(C, crop, crop) the mean subtracted from the central crop, in the model's channel order."""
-        middle = center(self.side, self.crop)[None]
-        return self._mean_at(middle, torch.device("cpu"))[0, 0].permute(2, 0, 1)
+        return self.means(center(self.side, self.crop))[0]
+
+    def means(self, positions: Positions) -> Tensor:
+        """(V, C, crop, crop) the mean subtracted from the crops at `positions` (V, 3), in the model's channel
+        order; V is 1 if it is the same for all.
+        """
+        return self._mean_at(positions[None], torch.device("cpu"))[0].permute(0, 3, 1, 2)
 
     def train_input(self, images: Tensor, randomness: ImageRandomness, lighting: bool = True) -> Tensor:
         """(N, C, crop, crop) float32 on the device of uint8 `images` (N, S, S, C), augmented.

@@ -87,6 +87,11 @@ class Predictor:
         return f"{self.config.recipe}: {classes} ({named}), input {size}, on {self.device}"
 
     @property
+    def members(self) -> tuple[Predictor, ...]:
+        """The predictors whose probabilities are averaged: itself, or those of an ensemble."""
+        return (self,)
+
+    @property
     def device(self) -> torch.device:
         """The device of the model."""
         return device_of(self.model)
@@ -342,9 +347,13 @@ class EnsemblePredictor(Predictor):
                     f"{member.config.recipe} predicts boxes, which have no mean: use one model"
                 )
             check_same_classes(members[0].classes, member.classes, "classes of the models")
-        self.members = tuple(members)
-        """The predictors whose probabilities are averaged."""
+        self._members = tuple(members)
         self._default_views = default_views(all(each.preprocessing.data.mirror for each in members))
+
+    @property
+    def members(self) -> tuple[Predictor, ...]:
+        """See `Predictor.members`."""
+        return self._members
 
     def __repr__(self) -> str:
         """`EnsemblePredictor(3 models, the first alexnet-2012: 3 classes (cat, dog, owl), ...)`."""

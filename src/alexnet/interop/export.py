@@ -1,29 +1,28 @@
-"""Export of a trained model with its metadata, origin and licenses as one file."""
+"""Export of a trained model, or of the average of several, with its metadata and licenses as one file."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 
+from alexnet.data.classes import check_same_classes
 from alexnet.errors import CommandError, DataError
 from alexnet.fitting.record import Fit
 from alexnet.interop import onnx
+from alexnet.interop.onnx import OnnxOptions
 from alexnet.models import bundle
 from alexnet.models.bundle import ModelBundle, refuse_without_packages
 from alexnet.runs.calibration import Calibration, read_calibration
-from alexnet.runs.provenance import Provenance, provenance, training_progress
-from alexnet.runs.run_dir import RunDir, find_weights, is_fit, located, why_no_run
+from alexnet.runs.provenance import Provenance, provenance, provenance_of_average, training_progress
+from alexnet.runs.run_dir import RunDir, find_weights, is_fit, located, members_of, why_no_run
+from alexnet.tasks.config import task_info
 
-WRITERS: dict[str, Callable[[Path, ModelBundle], None]] = {
-    ".safetensors": bundle.save,
-    ".onnx": onnx.write_onnx,
-}
-"""Functions that write a model, by the suffix of the file."""
-PRECISIONS = ("float32", "bfloat16")
-"""How the weights can be stored; biases and the statistics of batch normalization stay float32."""
+PRECISIONS = {".safetensors": ("float32", "bfloat16"), ".onnx": ("float32", "int8")}
+"""How the weights can be stored, by the suffix of the file. In bfloat16, biases and the statistics of batch
+normalization stay float32."""
 
 
 def export(
@@ -34,42 +33,118 @@ def export(
     data_terms: str = "",
     unfinished: bool = False,
     precision: str = "float32",
+    graph: OnnxOptions = onnx.DEFAULTS,
+    log: Callable[[str], None] = lambda line: None,
 ) -> ModelBundle:
-    """Writes the model of a run directory, or of an exported file, to `target`; returns what was written.
+    """Writes the model of a run directory, of an ensemble or of an exported file to `target`.
 
-    Of a fit, it is the run that `run_to_export` returns. `license` (of the weights) and `data_terms` replace
-    those of `source`. `precision` is one of `PRECISIONS`; the model that is returned has the rounded weights.
-    `target` is replaced atomically.
-    CommandError if its suffix is not in `WRITERS`, where there is nothing to export or ONNX cannot
-    represent it; DataError if the run is unfinished, unless `unfinished` is set; WorkError if the disk
-    refuses, or if ONNX Runtime does not reproduce the model's output.
+    It returns what was written, of an ensemble the first model with the metadata of the average. Of a fit
+    that averages several models, a file of weights has the run that `run_to_export` returns. `license` (of
+    the weights) and `data_terms` replace those of `source`. `precision` is one of `PRECISIONS`; of bfloat16,
+    the model that is returned has the rounded weights. `graph` is for .onnx, and `log` receives what was
+    measured. `target` is replaced atomically.
+    CommandError if its suffix is not in `PRECISIONS`, where there is nothing to export or the file cannot
+    hold it; DataError if the run is unfinished, unless `unfinished` is set, or `graph.store` does not fit;
+    WorkError if the disk refuses, or if ONNX Runtime does not reproduce the model's output.
     """
-    if target.suffix not in WRITERS:
-        raise CommandError(f"{target} has an unknown suffix: its name must end in {' or '.join(WRITERS)}")
-    if target.suffix == ".onnx":
-        refuse_without_packages(onnx.ONNX_PACKAGES)
-    if precision not in PRECISIONS:
-        raise CommandError(f"no precision {precision!r}; it must be {' or '.join(PRECISIONS)}")
-    if precision != "float32" and target.suffix != ".safetensors":
-        raise CommandError(f"only a .safetensors file can hold {precision}: omit --precision")
-    source, fit = run_to_export(source), source
-    weights = find_weights(source, checkpoint)
-    net = bundle.load(weights, "cpu", needs_weights=True)
-    if target.suffix == ".onnx" and net.config.classic is not None:
-        raise CommandError(
-            f"{net.config.recipe} is not a network, so ONNX cannot represent it: export to .safetensors"
-        )
-    if source.is_dir():
-        run = RunDir.open(source)
-        calibration = (_calibration_of_fit(fit) or read_calibration(run)) if checkpoint == "last" else None
-        net = replace(net, provenance=_provenance(run, checkpoint, unfinished), calibration=calibration)
+    _check(target.suffix, target, precision, graph)
+    best, source = run_to_export(source), located(source)
+    runs = members_of([source]) if target.suffix == ".onnx" or not is_fit(source) else [best]
+    members = [_loaded(run, checkpoint, unfinished) for run in runs]
+    net = members[0]
+    if checkpoint == "last" and (calibration := _calibration_of_fit(source)):
+        net = replace(net, calibration=calibration)
+    if len(members) > 1:
+        _refuse_no_average(source, target, runs, members)
+        net = _average(source, runs, members, checkpoint)
     given = {"weights_license": license, "data_terms": data_terms}
     net = replace(net, terms={**net.terms, **{name: text for name, text in given.items() if text}})
-    if precision == "bfloat16":
-        bundle.save(target, net, weights=torch.bfloat16)
-        return bundle.load(target, "cpu")
-    WRITERS[target.suffix](target, net)
-    return net
+    if target.suffix == ".onnx":
+        _refuse_no_graph(runs, members, graph)
+        onnx.write_onnx(target, net, members if len(members) > 1 else (), graph, log)
+        return net
+    bundle.save(target, net, weights=torch.bfloat16 if precision == "bfloat16" else None)
+    return net if precision == "float32" else bundle.load(target, "cpu")
+
+
+def _check(suffix: str, target: Path, precision: str, graph: OnnxOptions) -> None:
+    if suffix not in PRECISIONS:
+        raise CommandError(f"{target} has an unknown suffix: its name must end in {' or '.join(PRECISIONS)}")
+    known = list(dict.fromkeys(each for named in PRECISIONS.values() for each in named))
+    if precision not in known:
+        raise CommandError(f"no precision {precision!r}; it must be {', '.join(known[:-1])} or {known[-1]}")
+    if precision not in PRECISIONS[suffix]:
+        (other,) = set(PRECISIONS) - {suffix}
+        raise CommandError(f"only a file of type {other} can hold {precision}: omit --precision")
+    if suffix != ".onnx" and (graph.takes, graph.views) != ("crops", ""):
+        raise CommandError("only a file of type .onnx has an input and views: omit --input and --views")
+    if (precision == "int8") != (graph.store is not None):
+        raise CommandError(
+            "int8 needs photos, to calibrate with and to measure the errors: add --store STORE"
+            if precision == "int8"
+            else "a store is only needed for int8: add --precision int8, or omit --store"
+        )
+    if suffix == ".onnx":
+        refuse_without_packages(onnx.ONNX_PACKAGES)
+
+
+def _loaded(run: Path, checkpoint: str, unfinished: bool) -> ModelBundle:
+    """The model of a run or a file, with its provenance and its calibration."""
+    net = bundle.load(find_weights(run, checkpoint), "cpu", needs_weights=True)
+    if not run.is_dir():
+        return net
+    opened = RunDir.open(run)
+    calibration = read_calibration(opened) if checkpoint == "last" else None
+    return replace(net, provenance=_provenance(opened, checkpoint, unfinished), calibration=calibration)
+
+
+def _average(
+    source: Path, runs: Sequence[Path], members: Sequence[ModelBundle], checkpoint: str
+) -> ModelBundle:
+    """The first model with the provenance, the calibration and the terms of the average."""
+    terms = {name: [each.terms[name] for each in members if name in each.terms] for name in members[0].terms}
+    return replace(
+        members[0],
+        provenance=provenance_of_average(RunDir(source), list(map(RunDir, runs)), checkpoint),
+        calibration=read_calibration(RunDir(source)) if checkpoint == "last" else None,
+        terms={name: "; ".join(dict.fromkeys(texts)) for name, texts in terms.items()},
+    )
+
+
+def _refuse_no_average(
+    source: Path, target: Path, runs: Sequence[Path], members: Sequence[ModelBundle]
+) -> None:
+    """CommandError for a file of weights, and for models that predict boxes; DataError for other classes."""
+    named = ", ".join(map(str, runs))
+    if target.suffix != ".onnx":
+        raise CommandError(
+            f"{source} is the average of {len(runs)} models, and a {target.suffix} file has the weights of "
+            f"one: type a name that ends in .onnx, or export one of {named}"
+        )
+    for member in members:
+        if task_info(member.config.training.loss).predicts_boxes:
+            raise CommandError(
+                f"{source} has models that predict boxes, which have no mean: export one of {named}"
+            )
+        check_same_classes(members[0].classes, member.classes, f"classes of the models of {source}")
+
+
+def _refuse_no_graph(runs: Sequence[Path], members: Sequence[ModelBundle], graph: OnnxOptions) -> None:
+    """CommandError for what ONNX cannot represent, and for class probabilities that there are none of."""
+    for run, member in zip(runs, members, strict=True):
+        if member.config.classic is not None:
+            others = [
+                str(other) for other, each in zip(runs, members, strict=True) if each.config.classic is None
+            ]
+            instead = (
+                f"export {' or '.join(others)}, or this one to .safetensors"
+                if others
+                else "export to .safetensors"
+            )
+            name = member.config.recipe if len(runs) == 1 else str(run)
+            raise CommandError(f"{name} is not a network, so ONNX cannot represent it: {instead}")
+        if graph.takes == "photo" and not task_info(member.config.training.loss).classifies:
+            raise CommandError(f"{run} was not trained to predict classes: omit --input photo")
 
 
 def run_to_export(source: Path) -> Path:

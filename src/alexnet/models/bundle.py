@@ -51,7 +51,9 @@ from alexnet.text import counted
 
 MODEL_FORMAT_VERSION = 1
 INPUT, OUTPUT = "images", "logits"
-"""Names in an ONNX graph."""
+"""Names in an ONNX graph that takes crops."""
+PHOTO, PROBABILITIES = "photo", "probabilities"
+"""Names in an ONNX graph that takes a photo."""
 TERMS: Mapping[str, str] = {
     "code_license": "BSD-3-Clause",
     "weights_license": "not stated (set it with --license)",
@@ -356,6 +358,11 @@ class OnnxModel(nn.Module):
         names = [
             [each.name for each in ends] for ends in (self._session.get_inputs(), self._session.get_outputs())
         ]
+        if names[0] == [PHOTO]:
+            raise DataError(
+                f"{path} takes whole photos, for other programs: use the run, or export it without "
+                "--input photo"
+            )
         if names != [[INPUT], [OUTPUT]]:
             raise DataError(f"{path} has a graph from {names[0]} to {names[1]}, not from {INPUT} to {OUTPUT}")
         self.register_buffer("device", torch.empty(0), persistent=False)
@@ -470,7 +477,7 @@ def _load_onnx(path: Path) -> ModelBundle:
     if not digits or _digest_of(path, FILE_XXH3, partial(onnx_xxh3, data, digits)) != digits:
         _compared_graph(path, model)  # another program may have changed the rest
     with _refusing(path):
-        preprocessing = _outside_the_graph(metadata.preprocessing)
+        preprocessing = outside_the_graph(metadata.preprocessing)
     return _bundle(OnnxModel(path, len(metadata.classes)), metadata, preprocessing)
 
 
@@ -523,7 +530,7 @@ def _read_onnx(path: Path) -> tuple[Any, bytes]:
     return model, data
 
 
-def _outside_the_graph(values: Mapping[str, Any]) -> Preprocessing:
+def outside_the_graph(values: Mapping[str, Any]) -> Preprocessing:
     """The preprocessing that an ONNX graph does not include: mean, standard deviations and BGR order are in
     the graph.
     """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
@@ -64,17 +64,21 @@ class Provenance:
     """Name of the store that it was trained on."""
     store_digest: str = ""
     init_from: InitialWeights | None = None
+    members: tuple[Provenance, ...] = ()
+    """Of an average, the models that are averaged; it has no seed, epochs and store of its own."""
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON, as exported files hold it: `init_from` is called `began_with` there."""
         values = asdict(self)
         values["errors"] = [asdict(each) for each in self.errors]
         values["began_with"] = values.pop("init_from")
-        if self.imported is None:
-            del values["imported"]
-            return values
+        values["members"] = [each.to_dict() for each in self.members]
         known = ("run", "recipe", "checkpoint", "finished", "alexnet", "errors")
-        return {name: values[name] for name in known} | {"imported": self.imported.to_dict()}
+        if self.imported is not None:
+            return {name: values[name] for name in known} | {"imported": self.imported.to_dict()}
+        if self.members:
+            return {name: values[name] for name in (*known, "members")}
+        return {name: value for name, value in values.items() if name not in ("imported", "members")}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Provenance:
@@ -87,7 +91,9 @@ class Provenance:
             known["init_from"] = _known(InitialWeights, as_object(begun))
         for name in ("store", "store_digest"):
             known[name] = values.get(name) or ""
-        return from_dict(cls, known)
+        known.pop("members", None)
+        members = tuple(cls.from_dict(as_object(each)) for each in values.get("members", []))
+        return replace(from_dict(cls, known), members=members)
 
 
 def _known(kind: type, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -124,6 +130,27 @@ def provenance(run: RunDir, checkpoint: str = "last") -> Provenance:
     )
 
 
+def provenance_of_average(average: RunDir, members: Sequence[RunDir], checkpoint: str = "last") -> Provenance:
+    """What is known about the average of an ensemble's models; errors as `provenance`."""
+    known = tuple(provenance(each, checkpoint) for each in members)
+    weights = [(checkpoint, position(each, checkpoint).step) for each in members]
+    results = [
+        each
+        for each in read_results(average.path)
+        if [(run.checkpoint, run.updates) for run in each.runs] == weights
+        and (each.mean, each.weights) == ("probabilities", None)
+    ]
+    return Provenance(
+        run=average.path.resolve().name,
+        recipe=", ".join(dict.fromkeys(each.recipe for each in known)),
+        checkpoint=checkpoint,
+        finished=all(each.finished for each in known),
+        alexnet=__version__,
+        errors=tuple(map(_measured, results)),
+        members=known,
+    )
+
+
 _TERMS = {
     "weights_license": "license of the weights",
     "code_license": "license of the code",
@@ -135,7 +162,7 @@ def license_lines(terms: Mapping[str, str], known: Provenance | None) -> list[st
     """One line for each term, for the origin of the weights and for each error that was measured."""
     lines = [f"{label}: {terms[name]}" for name, label in _TERMS.items() if name in terms]
     if known is not None:
-        lines.append(f"origin: {_origin(known)}")
+        lines += [f"origin: {_origin(each)}" for each in known.members or (known,)]
         lines += [f"evaluated: {_evaluated(each)}" for each in known.errors]
     return lines
 
@@ -226,17 +253,18 @@ def _errors(run: RunDir, checkpoint: str) -> tuple[MeasuredErrors, ...]:
     of_these = [
         each for each in results if (each.runs[0].checkpoint, each.runs[0].updates) == (checkpoint, updates)
     ]
-    return tuple(
-        MeasuredErrors(
-            split=each.split,
-            views=str(each.views),
-            images=each.images,
-            top1_error=each.top1.error,
-            top1_interval=each.top1.interval,
-            top5_error=each.top5 and each.top5.error,
-            top5_interval=each.top5 and each.top5.interval,
-            store=each.store,
-            store_digest=each.store_digest,
-        )
-        for each in of_these
+    return tuple(map(_measured, of_these))
+
+
+def _measured(result: EvalResult) -> MeasuredErrors:
+    return MeasuredErrors(
+        split=result.split,
+        views=str(result.views),
+        images=result.images,
+        top1_error=result.top1.error,
+        top1_interval=result.top1.interval,
+        top5_error=result.top5 and result.top5.error,
+        top5_interval=result.top5 and result.top5.interval,
+        store=result.store,
+        store_digest=result.store_digest,
     )

@@ -320,7 +320,8 @@ def find_weights(path: Path, checkpoint: str = "last") -> Path:
     if is_ensemble(path):
         raise CommandError(
             f"{path} is an ensemble: choose one of its models, such as {_a_net(path)}; their mean has no "
-            "weights of its own, so only predict, evaluate and alexnet.load take the directory"
+            "weights of its own, but predict, evaluate, calibrate, serve, export to .onnx and alexnet.load "
+            "take the directory"
         )
     if not path.is_dir():
         raise NotFound(f"no run directory or model file at {path}")

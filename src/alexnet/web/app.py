@@ -7,7 +7,6 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from functools import partial
-from importlib.resources import files
 from typing import Annotated, Any, TypeVar, cast
 
 import torch
@@ -25,6 +24,7 @@ from alexnet.data.decode import UnreadableImage, quiet
 from alexnet.hardware import cpu_count
 from alexnet.serialization import UnknownKeyError
 from alexnet.text import nearest
+from alexnet.web.page_files import PAGE, page_file
 from alexnet.web.photos import StorePhotos
 from alexnet.web.responses import (
     ClassifyQuery,
@@ -42,17 +42,6 @@ from alexnet.web.security import SecurityMiddleware
 from alexnet.web.served_model import ModelInput, ServedModel
 from alexnet.web.upload import FORMATS, MAX_BYTES, MAX_UPLOAD_PIXELS, Refused, Uploads, megabytes, read_upload
 
-PAGE = {
-    "index.html": "text/html",
-    "style.css": "text/css",
-    "icon.svg": "image/svg+xml",
-    "page.js": "text/javascript",
-    "api.js": "text/javascript",
-    "render.js": "text/javascript",
-    "canvas.js": "text/javascript",
-    "camera.js": "text/javascript",
-}
-"""The page's files and their types. They are read once; no other file is served."""
 MAX_DECODED = 16
 """Largest number of photos that are decoded at the same time; later ones wait. It bounds the memory."""
 _NO_PHOTO = "no such photo"
@@ -150,7 +139,7 @@ class Api:
         model = self._model(query)
         given = await self._receive(request, model)
         found = await model.classify(
-            given.square, query.views or model.default_views, query.top, crops=query.crops == "1"
+            given, query.views or model.default_views, query.top, crops=query.crops == "1"
         )
         return ClassifyResponse(model=model.name, photo=given.info, **dict(found))
 
@@ -256,11 +245,10 @@ _REFUSALS: dict[int | str, str] = {
 
 
 def _page_routes() -> list[BaseRoute]:
-    folder = files("alexnet.web") / "page"
     return [
         Route(
             "/" if name == "index.html" else f"/{name}",
-            partial(_file, (folder / name).read_bytes(), kind),
+            partial(_file, page_file(name), kind),
             methods=["GET"],
         )
         for name, kind in PAGE.items()

@@ -18,7 +18,7 @@ from torch.nn.functional import adaptive_avg_pool2d
 from alexnet.analysis.neighbors import SearchSpec, SimilarImages, open_similar_images
 from alexnet.analysis.saliency import grad_cam, last_maps
 from alexnet.data.classes import check_same_classes, label_map
-from alexnet.data.crops import Positions, center, default_views
+from alexnet.data.crops import center, default_views
 from alexnet.data.decode import Pixels
 from alexnet.data.preprocessing import enlargement, to_stored_square
 from alexnet.data.store import Store
@@ -28,8 +28,8 @@ from alexnet.evaluation.predictor import Predictor, load
 from alexnet.evaluation.views import positions_of
 from alexnet.models.registry import last_hidden_layer
 from alexnet.progress import ProgressBar, no_progress_bar
-from alexnet.runs.provenance import Provenance, provenance, training_progress
-from alexnet.runs.run_dir import RunDir, members_of, model_name
+from alexnet.runs.provenance import Provenance, provenance, provenance_of_average, training_progress
+from alexnet.runs.run_dir import RunDir, located, members_of, model_name
 from alexnet.tasks.base import BoxPrediction
 from alexnet.text import percentage
 from alexnet.web.batcher import Batcher
@@ -63,13 +63,18 @@ _CLASSES_OF_A_CROP = 3
 
 @dataclass(frozen=True, eq=False)
 class ModelInput:
-    """An uploaded photo, upright, and the stored square made of it."""
+    """An uploaded photo, upright, and the stored squares made of it."""
 
     pixels: Pixels
     """(H, W, 3) uint8 RGB."""
-    square: Pixels
-    """(side, side, C) uint8."""
+    squares: tuple[Pixels, ...]
+    """(side, side, C) uint8, for each of the models that are averaged, usually one."""
     info: PhotoInfo
+
+    @property
+    def square(self) -> Pixels:
+        """That of the first model."""
+        return self.squares[0]
 
 
 @dataclass(eq=False)
@@ -105,17 +110,18 @@ class ServedModel:
         analyses: Analyses | None = None,
     ) -> None:
         self.name, self.classifier = name, classifier
-        self.default_views: ViewsName = cast(ViewsName, default_views(classifier.preprocessing.data.mirror))
+        mirrored = all(each.preprocessing.data.mirror for each in classifier.members)
+        self.default_views: ViewsName = cast(ViewsName, default_views(mirrored))
         self.analyses = analyses or Analyses()
         self._summary = summary or ModelHistory()
-        self._batchers: dict[str, Batcher[Pixels, npt.NDArray[np.float32]]] = {}
+        self._batchers: dict[str, Batcher[tuple[Pixels, ...], npt.NDArray[np.float32]]] = {}
 
     def info(self) -> ModelInfo:
         """Its entry in `/api/models`."""
         preprocessing = self.classifier.preprocessing
         return ModelInfo(
             name=self.name,
-            recipe=self.classifier.config.recipe,
+            recipe=described_recipe(self.classifier),
             classes=len(self.classifier.classes),
             side=preprocessing.side,
             crop=preprocessing.crop,
@@ -128,8 +134,7 @@ class ServedModel:
     def start(self, executor: Executor) -> None:
         """Starts the queues in the running event loop; `executor` runs the model, one batch at a time."""
         for views in get_args(ViewsName):
-            positions = positions_of(views, self.classifier.preprocessing)
-            self._batchers[views] = Batcher(partial(self._score, positions), PHOTOS_PER_PASS, executor)
+            self._batchers[views] = Batcher(partial(self._score, views), PHOTOS_PER_PASS, executor)
 
     @property
     def waiting(self) -> int:
@@ -137,20 +142,20 @@ class ServedModel:
         return sum(map(len, self._batchers.values()))
 
     def prepare(self, photo: UploadedPhoto) -> ModelInput:
-        """The photo, resized as the model's training photos were."""
-        preprocessing = self.classifier.preprocessing
+        """The photo, resized as the training photos of the model, or of each member, were."""
         height, width, _ = photo.pixels.shape
-        notes = photo.notes + size_notes(enlargement(photo.pixels, preprocessing))
+        notes = photo.notes + size_notes(enlargement(photo.pixels, self.classifier.preprocessing))
         info = PhotoInfo(width=width, height=height, notes=notes)
-        return ModelInput(photo.pixels, to_stored_square(photo.pixels, preprocessing), info)
+        squares = (to_stored_square(photo.pixels, each.preprocessing) for each in self.classifier.members)
+        return ModelInput(photo.pixels, tuple(squares), info)
 
-    async def classify(self, square: Pixels, views: ViewsName, top: int, crops: bool) -> ClassifiedPhoto:
+    async def classify(self, given: ModelInput, views: ViewsName, top: int, crops: bool) -> ClassifiedPhoto:
         """The `top` most probable classes; with `crops` also those of each crop."""
-        by_view = await self._batchers[views].submit(square)
+        by_view = await self._batchers[views].submit(given.squares)
         return ClassifiedPhoto(
             views=views,
             classes=self.best(self._mean(by_view, views), top),
-            square=self._square(square) if crops else None,
+            square=self._square(given.square) if crops else None,
             crops=self._crops(by_view, views) if crops else None,
         )
 
@@ -167,10 +172,18 @@ class ServedModel:
         mean, calibration = by_view.mean(axis=0), self.classifier.calibration_for(views)
         return mean if calibration is None else calibration.apply(mean[None])[0]
 
-    def _score(self, positions: Positions, squares: Sequence[Pixels]) -> npt.NDArray[np.float32]:
-        classifier = self.classifier
-        images = torch.from_numpy(np.stack(squares))
-        return score_crops(classifier.model, classifier.preprocessing, images, positions)
+    def _score(self, views: ViewsName, photos: Sequence[tuple[Pixels, ...]]) -> npt.NDArray[np.float32]:
+        """(N, V, K) the mean over the members for each crop; crops of all members have the same order."""
+        rows = [
+            score_crops(
+                member.model,
+                member.preprocessing,
+                torch.from_numpy(np.stack(squares)),
+                positions_of(views, member.preprocessing),
+            )
+            for member, squares in zip(self.classifier.members, zip(*photos, strict=True), strict=True)
+        ]
+        return np.mean(rows, axis=0) if len(rows) > 1 else rows[0]
 
     def _crops(self, by_view: npt.NDArray[np.float32], views: ViewsName) -> list[Crop]:
         positions = positions_of(views, self.classifier.preprocessing).tolist()
@@ -184,24 +197,38 @@ class ServedModel:
         return Square(side=preprocessing.side, crop=preprocessing.crop, image=data_url(square))
 
 
+def served_paths(paths: Sequence[Path]) -> list[Path]:
+    """What is served for these paths: an ensemble is followed by its models, if it has several."""
+    served: list[Path] = []
+    for path in map(located, paths):
+        members = members_of([path])
+        served += [path, *members] if len(members) > 1 else members
+    return served
+
+
 def open_models(paths: Sequence[Path], device: torch.device | str = "auto") -> list[ServedModel]:
-    """A model for each run directory, exported file and member of an ensemble, in order.
+    """A model for each of `served_paths`, in order.
 
     CommandError if there is nothing to load, two have one name, or one predicts no classes; DataError if a
     file is broken.
     """
-    found = members_of(paths)
-    return [open_model(path, name, device) for path, name in zip(found, unique_names(found), strict=True)]
+    served = served_paths(paths)
+    classifiers: list[Predictor] = []
+    for path in paths:
+        loaded = load(path, device)
+        classifiers += [loaded, *loaded.members] if len(loaded.members) > 1 else [loaded]
+    return list(map(served_model, served, unique_names(served), classifiers))
 
 
-def open_model(path: Path, name: str, device: torch.device | str = "auto") -> ServedModel:
-    """The model of one run directory or exported file, under that name."""
-    classifier = load(path, device)
+def served_model(path: Path, name: str, classifier: Predictor) -> ServedModel:
+    """The model of one run directory, ensemble or exported file, under that name; errors as `open_models`."""
     if not classifier.task.info.classifies:
         raise CommandError(
             f"{path} was not trained to predict classes, which the web demo shows: use alexnet predict"
         )
     analyses = Analyses()
+    if len(classifier.members) > 1:  # the models of an average have no features in common
+        return ServedModel(name, classifier, _summary(path, classifier), analyses)
     # A classic pipeline, an exported file without named layers and a classifier lack one or both.
     with suppress(CommandError):
         analyses.saliency = saliency_of(classifier)
@@ -221,7 +248,7 @@ def add_similar(
 
     It does nothing if the model has no last hidden layer or the store no training split.
     """
-    if SIMILAR_SPLIT not in store.splits:
+    if SIMILAR_SPLIT not in store.splits or len(model.classifier.members) > 1:
         return
     try:
         layer = last_hidden_layer(model.classifier.model)
@@ -332,17 +359,31 @@ def check_model_classes(models: Sequence[ServedModel], store: Store) -> None:
 
 
 def _summary(path: Path, classifier: Predictor) -> ModelHistory:
+    members = members_of([path])
     if path.is_file():
         known, progress = classifier.provenance, ""
+    elif len(members) > 1:
+        known, progress = provenance_of_average(RunDir(path), list(map(RunDir, members))), ""
     else:
-        run = RunDir.open(path)
+        run = RunDir.open(members[0])
         known, progress = provenance(run), training_progress(run)
-    return ModelHistory(_trained(known, progress), _tested(known))
+    return ModelHistory(trained_text(known, progress), evaluated_text(known))
 
 
-def _trained(known: Provenance | None, progress: str) -> str:
+def described_recipe(classifier: Predictor) -> str:
+    """The recipe of a model, or the number of models of an average."""
+    count = len(classifier.members)
+    return f"average of {count} models" if count > 1 else classifier.config.recipe
+
+
+def trained_text(known: Provenance | None, progress: str = "") -> str:
+    """How long a model was trained and on which store; empty if unknown. `progress` is that of an unfinished
+    run.
+    """
     if known is None:
         return ""
+    if known.members:
+        return ", ".join(dict.fromkeys(each.run for each in known.members))
     if known.imported is not None:
         return f"imported from {known.imported.program}"
     on = f" on {known.store}" if known.store else ""
@@ -350,8 +391,8 @@ def _trained(known: Provenance | None, progress: str) -> str:
     return f"{epochs}{on}, seed {known.seed}" + (f"; unfinished, at {progress}" if progress else "")
 
 
-def _tested(known: Provenance | None) -> str:
-    """The last error that was measured."""
+def evaluated_text(known: Provenance | None) -> str:
+    """The last error that was measured; empty if there is none."""
     if known is None or not known.errors:
         return ""
     last = known.errors[-1]

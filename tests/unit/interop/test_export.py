@@ -216,8 +216,9 @@ def test_bfloat16_halves_the_file_and_rounds_the_weights(make_run, tmp_path, cap
 @pytest.mark.parametrize(
     ("name", "precision", "message"),
     [
-        ("model.onnx", "bfloat16", "only a .safetensors file"),
-        ("model.safetensors", "int4", "float32 or bfloat16"),
+        ("model.onnx", "bfloat16", "only a file of type .safetensors can hold bfloat16"),
+        ("model.safetensors", "int4", "float32, bfloat16 or int8"),
+        ("model.safetensors", "int8", "only a file of type .onnx can hold int8"),
     ],
 )
 def test_a_precision_that_cannot_be_stored_is_refused(

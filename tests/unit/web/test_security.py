@@ -9,7 +9,7 @@ import pytest
 from http_client import send
 
 from alexnet.errors import CommandError
-from alexnet.web.app import PAGE
+from alexnet.web.page_files import PAGE, page_file
 from alexnet.web.server import ADDRESS, listening
 
 
@@ -17,12 +17,12 @@ from alexnet.web.server import ADDRESS, listening
 def test_the_page_is_served_from_memory_with_its_type(url, name) -> None:
     path = "" if name == "index.html" else name
     found = send(f"{url}/{path}")
-    assert found.body == (files("alexnet.web") / "page" / name).read_bytes()
+    assert found.body == page_file(name)
     assert found.headers["content-type"].split(";")[0] == PAGE[name]
 
 
 def test_every_file_of_the_page_is_served() -> None:
-    assert {each.name for each in (files("alexnet.web") / "page").iterdir()} == set(PAGE)
+    assert {each.name for each in (files("alexnet.web") / "page").iterdir()} == {*PAGE, "browser_api.js"}
 
 
 @pytest.mark.parametrize("name", PAGE)

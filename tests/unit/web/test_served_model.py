@@ -14,8 +14,9 @@ from odd_uploads import plain
 import alexnet
 from alexnet.data.store import Store
 from alexnet.runs.calibration import write_calibration
+from alexnet.runs.run_dir import EnsembleDir, EnsembleMember, RunDir
 from alexnet.tasks import detection
-from alexnet.web.served_model import open_model
+from alexnet.web.served_model import add_similar, open_models, served_paths
 from alexnet.web.upload import read_upload
 
 TOP = {"overfeat-fast-localization": 1, "overfeat-fast-detection": None}
@@ -27,7 +28,7 @@ def test_the_boxes_equal_those_of_the_command(
 ) -> None:
     monkeypatch.setattr(detection, "DEFAULT_MIN_SCORE", 0.1)  # untrained models have low probabilities
     run = tiny.box_run(tmp_path / "run", store, recipe).path
-    model = open_model(run, "boxes")
+    (model,) = open_models([run])
     assert "localize" in model.info().answers
     response = send(f"{serve_model(model)}/api/localize", plain())
     assert response.status == 200
@@ -49,7 +50,7 @@ def test_probabilities_are_calibrated_for_the_views_of_the_calibration(
 ) -> None:
     run = tiny.run(tmp_path / "run", store)
     write_calibration(run, calibration(temperature=3.0, updates=18))
-    url = serve_model(open_model(run.path, "net"))
+    url = serve_model(*open_models([run.path]))
     pixels = read_upload(plain()).pixels
     loaded = alexnet.load(run.path)
     for views in ("center", "ten"):
@@ -66,3 +67,39 @@ def test_probabilities_are_calibrated_for_the_views_of_the_calibration(
 
 def test_a_classifier_predicts_no_boxes(models) -> None:
     assert "localize" not in models[0].info().answers
+
+
+def test_an_ensemble_is_served_as_its_average_followed_by_its_models(
+    store: Store, tmp_path: Path, serve_model
+) -> None:
+    folder = tmp_path / "average"
+    tiny.run(folder / "wide", store)
+    tiny.run(folder / "narrow", store, "data.input_size=67", seed=6)
+    names = [EnsembleMember(name=name, pretraining=False) for name in ("wide", "narrow")]
+    EnsembleDir(folder).write("average", names)
+    write_calibration(RunDir(folder), calibration(temperature=3.0, updates=36))
+    models = open_models([folder])
+    assert [each.name for each in models] == ["average", "wide", "narrow"]
+    assert served_paths([folder]) == [folder, folder / "wide", folder / "narrow"]
+    about = models[0].info()
+    assert (about.recipe, about.trained) == ("average of 2 models", "wide, narrow")
+    assert (about.answers, models[1].info().answers) == (["classify"], ["classify", "saliency"])
+    add_similar(models[0], folder, store)
+    assert models[0].analyses.similar is None
+    url, pixels = serve_model(models[0]), read_upload(plain()).pixels
+    for views in ("center", "ten"):
+        found = send(f"{url}/api/classify?views={views}&crops=1", plain()).json
+        wanted = alexnet.load(folder, "cpu").predict(pixels, views=views)[0]
+        assert [each["wnid"] for each in found["classes"]] == [each.wnid for each in wanted]
+        probabilities = [each["probability"] for each in found["classes"]]
+        assert probabilities == pytest.approx([each.probability for each in wanted], abs=1e-5)
+        assert len(found["crops"]) == (10 if views == "ten" else 1)
+
+
+def test_an_ensemble_of_one_model_is_served_as_that_model(store: Store, tmp_path: Path) -> None:
+    run = tiny.run(tmp_path / "fit" / "linear", store)
+    EnsembleDir(tmp_path / "fit").write("fit", [EnsembleMember(name="linear", pretraining=False)])
+    write_calibration(run, calibration(temperature=3.0, updates=18))
+    (model,) = open_models([tmp_path / "fit"])
+    assert model.info().answers == ["classify", "saliency"]
+    assert model.classifier.calibration is not None

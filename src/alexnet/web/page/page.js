@@ -1,4 +1,4 @@
-// The page: takes photos, sends them to the server, shows the predictions. Everything is kept in this tab only.
+// The page: takes photos, has them predicted (api.js), shows the predictions. Everything is kept in this tab only.
 
 import { get, predict, Refused } from "./api.js";
 import { offerCamera } from "./camera.js";
@@ -20,7 +20,7 @@ listen();
 const ready = start(); // photos that are chosen earlier wait for it
 
 async function start() {
-  byId("origin").textContent = location.origin;
+  for (const each of document.querySelectorAll(".origin")) each.textContent = location.origin;
   try {
     served = await get("/api/models");
     const { samples } = await get("/api/samples");
