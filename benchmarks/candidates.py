@@ -77,8 +77,8 @@ class Row:
     updates: int
     training_error: float | None
     """At the end, on augmented images; None if there is none."""
-    minutes: float
-    """Of training, on the wall clock."""
+    minutes: float | None
+    """Of training, on the wall clock; None if it was begun by an earlier call."""
 
     @property
     def key(self) -> tuple[str, int, int]:
@@ -96,9 +96,11 @@ def measure(photos: Path, out: Path, per_class: int, seed: int, seen: int) -> It
     )
     known = Photos(len(store.split("train")), len(store.classes), store.side)
     made: dict[str, Predictions] = {}
-    spent: dict[str, float] = {}
+    spent: dict[str, float | None] = {}
 
-    def row(name: str, predictions: Predictions, used: float, updates: int, error: float | None) -> Row:
+    def row(
+        name: str, predictions: Predictions, used: float | None, updates: int, error: float | None
+    ) -> Row:
         return Row(
             photos=photos.name,
             per_class=per_class,
@@ -116,23 +118,24 @@ def measure(photos: Path, out: Path, per_class: int, seed: int, seen: int) -> It
 
     for each in every_candidate(known, seen, seed):
         place, start = RunDir(folder / each.name), time.monotonic()
+        begun = place.config_file.is_file()
         source = Path(PRETRAINED) if each.init_from == PRETRAINED else folder / each.init_from
         train(
             each.config,
             store,
             place.path,
             init_from=source if each.init_from else None,
-            resume=place.config_file.is_file(),
+            resume=begun,
             device="cpu",
             weights_only=True,
         )
-        spent[each.name] = (time.monotonic() - start) / 60
+        spent[each.name] = None if begun else (time.monotonic() - start) / 60
         made[each.name] = _tested(place, store)
         end = training_end(place.metrics_file)
         yield row(each.name, made[each.name], spent[each.name], position(place).step or 0, end and end.error)
     for names in (each for each in AVERAGES if set(each) <= set(made)):
         mean = ensemble.mean([made[name] for name in names])
-        yield row(" + ".join(names), mean, sum(spent[name] for name in names), 0, None)
+        yield row(" + ".join(names), mean, None, 0, None)
 
 
 def _tested(run: RunDir, store: Store) -> Predictions:
@@ -168,7 +171,7 @@ def command(
                     typer.echo(
                         f"{what}, {row.candidate}: "
                         f"{100 * row.errors / row.test_photos:.1f} % ({100 * low:.1f} to {100 * high:.1f}), "
-                        f"{row.updates:,} updates, {row.minutes:.1f} minutes"
+                        f"{row.updates:,} updates"
                     )
 
 
