@@ -11,7 +11,7 @@ from statistics import mean
 from typing import TypeVar
 
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import NullLocator, PercentFormatter
 
 from alexnet.report.plots.style import COLORS
 from alexnet.report.tables import ABSENT, Table
@@ -99,9 +99,12 @@ def picture(results: Path) -> tuple[Figure, str]:
             listed = ", ".join(f"{count:,}: {percentage(mean(each))}" for count, each in pairs)
             described.append(f"{photos}, {name}: {listed or NOT_RECORDED}.")
         axes.set_xscale("log")
+        shown = sorted({_photos_of_class(row) for row in rows if row.photos == photos})
+        axes.set_xticks(shown, [f"{count:,}" for count in shown], minor=False)
+        axes.xaxis.set_minor_locator(NullLocator())
         axes.set_xlabel("training photos of each class")
         axes.set_title(photos or NOT_RECORDED, fontsize=11)
-        axes.yaxis.set_major_formatter(PercentFormatter(xmax=1, symbol=" %"))
+        axes.yaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0, symbol=" %"))
         axes.grid(alpha=0.25)
     figure.axes[0].set_ylabel("top-1 error, one crop")
     figure.axes[0].legend(fontsize=8)
