@@ -25,7 +25,7 @@ from alexnet.data.classes import imagenet_classes
 from alexnet.models import bundle
 from alexnet.models.registry import build_run
 from alexnet.runs.checkpoints import TENSORS_XXH3
-from alexnet.runs.run_dir import PRETRAINED, with_pretrained
+from alexnet.runs.run_dir import PRETRAINED, located
 from benchmarks.timing import Measurement, as_csv
 
 RECIPE = "alexnet-2012"
@@ -63,7 +63,7 @@ def _files(folder: Path) -> dict[str, Path]:
     torch.manual_seed(0)
     model = build_run(config, len(classes))
     net = replace(
-        bundle.load(with_pretrained(Path(PRETRAINED)), "cpu"), model=model, config=config, classes=classes
+        bundle.load(located(Path(PRETRAINED)), "cpu"), model=model, config=config, classes=classes
     )
     whole = folder / "net.safetensors"
     bundle.save(whole, net)
