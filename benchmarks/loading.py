@@ -62,9 +62,7 @@ def _files(folder: Path) -> dict[str, Path]:
     config, classes = recipes.get(RECIPE), imagenet_classes()
     torch.manual_seed(0)
     model = build_run(config, len(classes))
-    net = replace(
-        bundle.load(located(Path(PRETRAINED)), "cpu"), model=model, config=config, classes=classes
-    )
+    net = replace(bundle.load(located(Path(PRETRAINED)), "cpu"), model=model, config=config, classes=classes)
     whole = folder / "net.safetensors"
     bundle.save(whole, net)
     with safe_open(whole, "pt") as opened:
