@@ -249,6 +249,16 @@ def test_corrected_photos_are_trained_on_from_the_beginning(
     assert Store.open(run / "store").digest == made.store_digest != Fit.read(fitted).store_digest
 
 
+def test_a_fit_without_time_for_ten_crops_is_calibrated(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fitting, "TEN_CROPS_COST", 1e9)
+    lines: list[str] = []
+    fit_photos(photos, tmp_path / "run", replace(OPTIONS, minutes=0.1, log=lines.append))
+    assert any(line.startswith("tested with the central crop only") for line in lines)
+    assert load(tmp_path / "run", "cpu").calibration is not None
+
+
 def test_from_python_it_returns_a_predictor(photos: Path) -> None:
     predictor = alexnet.fit(photos, minutes=MINUTES)
     assert predictor.predict(photos / "columns" / "4.png")[0][0].name == "columns"

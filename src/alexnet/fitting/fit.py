@@ -184,9 +184,8 @@ class _Fitting:
         tested = EvaluateOptions(split=TEST, views=views, device=self.device, progress=self.options.progress)
         evaluations = evaluate_runs(self.run, store, tested)
         (self.run / CALIBRATION_FILE).unlink(missing_ok=True)  # of an earlier choice
-        if not views:
-            held_out = [self.run / name for name in chosen]
-            calibrate(self.run, store, CalibrateOptions(predicted_by=held_out, device=self.device))
+        held_out = [self.run / name for name in chosen]
+        calibrate(self.run, store, CalibrateOptions(predicted_by=held_out, device=self.device))
         export(self.run / state.members[0], self.run / MODEL_FILE)
         suspects = self._suspects(source, store)
         used = self._used_minutes()

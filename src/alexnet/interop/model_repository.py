@@ -33,6 +33,7 @@ from alexnet.runs.hugging_face import (
     repository_config,
 )
 from alexnet.runs.provenance import Provenance, license_lines
+from alexnet.runs.run_dir import PRETRAINED, located
 from alexnet.tasks.config import task_info
 from alexnet.text import counted, first_few, percentage, printable
 
@@ -226,7 +227,9 @@ def train_command(config: RunConfig, known: Provenance) -> str:
     Settings are those that differ from the recipe, or none where this version has no such recipe.
     """
     words = ["alexnet", "train", config.recipe, "--store", "STORE", "--run", "RUN"]
-    words += ["--init-from", Path(known.init_from.path).name] if known.init_from else []
+    if known.init_from:
+        source = Path(known.init_from.path).name
+        words += ["--init-from", PRETRAINED if source == located(Path(PRETRAINED)).name else source]
     try:
         apart = changes(recipes.get(config.recipe), config)
     except CommandError:

@@ -18,9 +18,10 @@ from alexnet import recipes
 from alexnet.cli.main import main
 from alexnet.config import override
 from alexnet.errors import CommandError, MissingPackage, NotFound, WorkError
-from alexnet.interop.model_repository import export_repository
+from alexnet.interop.model_repository import export_repository, train_command
 from alexnet.models import bundle
 from alexnet.runs.hugging_face import HubAddress, hub_address
+from alexnet.runs.provenance import InitialWeights, Provenance
 
 SQUARES = np.random.default_rng(2).integers(0, 256, (2, 72, 72, 3), dtype=np.uint8)
 
@@ -44,6 +45,13 @@ def exported(make_run, tmp_path) -> Path:
 
 
 # --- the folder
+
+
+def test_the_command_of_the_card_names_the_network_of_the_package() -> None:
+    begun = InitialWeights(path="/somewhere/models/pretrained.safetensors", weights_sha256="0")
+    known = Provenance(run="mine", recipe="alexnet-small", init_from=begun)
+    command = train_command(recipes.get("alexnet-small"), known)
+    assert command == "alexnet train alexnet-small --store STORE --run RUN --init-from pretrained"
 
 
 def test_the_folder_holds_the_exported_file_its_description_and_a_card(
