@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from alexnet import __version__
 from alexnet.errors import AlexNetError, CommandError, DataError, WorkError
@@ -222,7 +222,7 @@ def download(
         failures.append(f"{shown_address(url)}: {failure}")
     if invalid:
         raise DataError(f"{failures[-1]}; nothing was kept: try again, or {otherwise}")
-    name = unquote(urlsplit(urls[0]).path.rpartition("/")[2])
+    name = unquote(re.split("[?#]", urls[0])[0].rpartition("/")[2])  # also of what is no valid URL
     raise WorkError(
         f"{name} could not be downloaded ({'; '.join(failures)}): try again later, or {otherwise}"
     )
