@@ -1,4 +1,4 @@
-"""A server on this machine that answers what `huggingface_hub` requests for models and data sets."""
+"""A server on this machine for the requests of `huggingface_hub` for models and data sets."""
 
 from __future__ import annotations
 
@@ -6,9 +6,14 @@ import hashlib
 import json
 import re
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from urllib.parse import unquote, urlsplit
+
+import pytest
 
 
 @dataclass
@@ -187,3 +192,22 @@ def _form(body: bytes) -> set[str]:
     from urllib.parse import parse_qs
 
     return set(parse_qs(body.decode()).get("paths", []))
+
+
+@contextmanager
+def serving_hub(monkeypatch: pytest.MonkeyPatch, cache: Path) -> Iterator[HubServer]:
+    """A Hub on this machine that `huggingface_hub` uses, with an empty cache."""
+    constants = pytest.importorskip("huggingface_hub.constants")
+    server = HubServer()
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.setattr(constants, "ENDPOINT", server.url)
+    monkeypatch.setattr(
+        constants, "HUGGINGFACE_CO_URL_TEMPLATE", server.url + "/{repo_id}/resolve/{revision}/{filename}"
+    )
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(cache))
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_PROGRESS_BARS", True)
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+    try:
+        yield server
+    finally:
+        server.close()

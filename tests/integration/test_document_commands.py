@@ -48,7 +48,7 @@ LEFT_OUT = {"...", "KEY=VALUE", "SETTINGS"}
 """Words for something that the reader fills in, which the program would refuse."""
 OTHERS = {"-m", "-boxes", "-objects", "crops=1", "key=value", "label=cat/", "num_workers=2", "top=5"}
 OTHERS |= {"views=center"}
-"""What looks like an option or a setting and is none: pytest's, endings of files, folders, arguments."""
+"""What has the form of an option or a setting and is none: pytest's, endings of files, folders, arguments."""
 CONNECTORS = {"|", ">", "<", "&", "&&", "||", ";"}
 
 

@@ -164,7 +164,7 @@ def test_parts_that_finish_at_the_same_time_join_once(photos, expected, tmp_path
     missing, join = prepare_parts._missing, module._finish
 
     def waiting(*arguments):
-        together.wait()  # all shards are finished before any process looks
+        together.wait()  # all shards are finished before any process checks
         return missing(*arguments)
 
     def counting(*arguments):

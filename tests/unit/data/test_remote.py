@@ -455,36 +455,26 @@ def test_a_fit_remembers_the_address(memory, tmp_path) -> None:
 
 
 def test_a_data_set_of_the_hub_is_prepared(monkeypatch, tmp_path) -> None:
-    pytest.importorskip("huggingface_hub")
     import pyarrow as pa
     import pyarrow.parquet as pq
-    from hub_server import HubServer, Repository
-    from huggingface_hub import constants
+    from hub_server import Repository, serving_hub
 
-    server = HubServer()
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    monkeypatch.setattr(constants, "ENDPOINT", server.url)
-    monkeypatch.setattr(
-        constants, "HUGGINGFACE_CO_URL_TEMPLATE", server.url + "/{repo_id}/resolve/{revision}/{filename}"
-    )
     rows = [
         {"image": {"bytes": data, "path": name}, "label": name.split("/")[0]}
         for name, data in class_folders().items()
     ]
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "train.parquet")
-    repository = server.datasets["team/photos"] = Repository()
-    repository.commit(
-        {
-            "README.md": b"# photos",
-            "data/train-00000-of-00001.parquet": (tmp_path / "train.parquet").read_bytes(),
-        }
-    )
-    try:
+    with serving_hub(monkeypatch, tmp_path / "cache") as server:
+        repository = server.datasets["team/photos"] = Repository()
+        repository.commit(
+            {
+                "README.md": b"# photos",
+                "data/train-00000-of-00001.parquet": (tmp_path / "train.parquet").read_bytes(),
+            }
+        )
         store = alexnet.prepare(
             "hf://datasets/team/photos", tmp_path / "store", side=16, val_fraction=0.3, workers=1
         )
         assert [each.name for each in store.classes] == list(CLASSES)
         with pytest.raises(NotFound, match="there is nothing at hf://datasets/team/none"):
             local_source("hf://datasets/team/none")
-    finally:
-        server.close()

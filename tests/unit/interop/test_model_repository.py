@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tiny
 import yaml
-from hub_server import HubServer, Repository
+from hub_server import HubServer, Repository, serving_hub
 
 import alexnet
 from alexnet import recipes
@@ -261,20 +261,8 @@ def test_a_description_that_contradicts_the_weights_is_refused(exported, capsys,
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[HubServer]:
     """A Hub on this machine, and an empty cache."""
-    pytest.importorskip("huggingface_hub")
-    from huggingface_hub import constants
-
-    server = HubServer()
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    monkeypatch.setattr(constants, "ENDPOINT", server.url)
-    monkeypatch.setattr(
-        constants, "HUGGINGFACE_CO_URL_TEMPLATE", server.url + "/{repo_id}/resolve/{revision}/{filename}"
-    )
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(constants, "HF_HUB_DISABLE_PROGRESS_BARS", True)
-    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
-    yield server
-    server.close()
+    with serving_hub(monkeypatch, tmp_path / "cache") as server:
+        yield server
 
 
 def contents(folder: Path) -> dict[str, bytes]:
