@@ -52,7 +52,9 @@ AVERAGES = (
     (LINEAR, LINEAR_LARGE),
     (LINEAR, FINE_TUNED),
     (LINEAR, FISHER),
+    (FINE_TUNED, FISHER),
     (LINEAR, LINEAR_LARGE, FINE_TUNED),
+    (LINEAR, FINE_TUNED, FISHER),
 )
 """Averages of probabilities that are tested, too."""
 
