@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from alexnet.data.sources.base import SourceOptions as SourceOptions
     from alexnet.data.store import Store as Store
     from alexnet.evaluation.any_model import evaluate_model, wrap_model
+    from alexnet.evaluation.labeled_photos import evaluate_photos
     from alexnet.evaluation.predictor import load
     from alexnet.evaluation.run_evaluation import evaluate
     from alexnet.fitting.classic_estimators import SiftFisherClassifier as SiftFisherClassifier
@@ -53,6 +54,7 @@ __all__ = [
     "create_model",
     "evaluate",
     "evaluate_model",
+    "evaluate_photos",
     "fit",
     "list_models",
     "load",
@@ -71,6 +73,7 @@ _LAZY = {
     "create_model": ("alexnet.models.create", "create_model"),
     "evaluate": ("alexnet.evaluation.run_evaluation", "evaluate"),
     "evaluate_model": ("alexnet.evaluation.any_model", "evaluate_model"),
+    "evaluate_photos": ("alexnet.evaluation.labeled_photos", "evaluate_photos"),
     "fit": ("alexnet.fitting.fit", "fit"),
     "list_models": ("alexnet.models.registry", "list_models"),
     "load": ("alexnet.evaluation.predictor", "load"),

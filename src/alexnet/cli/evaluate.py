@@ -1,4 +1,4 @@
-"""`alexnet evaluate RUN... --store STORE`: errors of runs, and of their ensemble."""
+"""`alexnet evaluate RUN... --store STORE|--photos PHOTOS`: errors of runs, and of their ensemble."""
 
 from __future__ import annotations
 
@@ -12,16 +12,19 @@ import typer
 from alexnet.cli.options import SCALES_HELP, VIEWS_HELP, VIEWS_METAVAR, view_names, view_set
 from alexnet.cli.output import write_document, write_notes, write_tables
 from alexnet.cli.progress import progress_bar
+from alexnet.cli.source_options import with_source_options
 from alexnet.cli.table_files import TableFiles, csv_option, parquet_option
 from alexnet.errors import CommandError
 from alexnet.io import refuse_unwritable, write_json
 
 if TYPE_CHECKING:
+    from alexnet.data.sources import SourceOptions
     from alexnet.report.tables import Table
     from alexnet.runs.predictions import Predictions
     from alexnet.runs.results import EvalResult
 
 
+@with_source_options
 def command(
     runs: Annotated[
         list[Path],
@@ -33,8 +36,15 @@ def command(
     store: Annotated[
         Path | None, typer.Option(help="The store with the images; by default the one used in training.")
     ] = None,
+    photos: Annotated[
+        str,
+        typer.Option(
+            metavar="PHOTOS",
+            help="Labeled photos in any known form, in place of a store; nothing is prepared or saved.",
+        ),
+    ] = "",
     split: Annotated[
-        str, typer.Option(help="The split of the store to test. By default val, or test for a fit.")
+        str, typer.Option(help="The split to test. Of a store by default val, or test for a fit.")
     ] = "",
     views: Annotated[
         str, typer.Option(metavar=VIEWS_METAVAR, help=VIEWS_HELP, autocompletion=view_names)
@@ -68,6 +78,8 @@ def command(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object; errors are fractions in [0, 1].")
     ] = False,
+    *,
+    options: SourceOptions,
     csv: Annotated[Path | None, csv_option("run, or with --per-class for each class")] = None,
     parquet: Annotated[Path | None, parquet_option()] = None,
 ) -> None:
@@ -75,9 +87,12 @@ def command(
 
     Probabilities are averaged over the views and, if there are several runs, over the runs. They are saved in
     RUN/predictions and reused as long as the run is unchanged. Errors are saved in RUN/evaluation.json, and
-    those of an ensemble in its own directory. Nothing is saved for exported files.
+    those of an ensemble in its own directory. Nothing is saved for exported files, and with --photos. Options
+    that choose how photos are read are for --photos.
     """
     from alexnet import distributed
+    from alexnet.data.sources import SourceOptions
+    from alexnet.evaluation.labeled_photos import photo_evaluations
     from alexnet.evaluation.run_evaluation import EvaluateOptions, evaluate_runs
     from alexnet.report.confusion_matrix import refuse_unwritable_matrix, write_confusion_matrix
     from alexnet.report.evaluation_tables import data_of, name_of
@@ -94,7 +109,11 @@ def command(
     def progress(title: str, images: int) -> AbstractContextManager[Callable[[int], None]]:
         return progress_bar(title, images, unit="images", silent=as_json)
 
-    options = EvaluateOptions(
+    if photos and store is not None:
+        raise CommandError("--photos and --store exclude each other: use one of them")
+    if options != SourceOptions() and not photos:
+        raise CommandError("how photos are read can be chosen only with --photos PHOTOS")
+    chosen = EvaluateOptions(
         split=split,
         views=view_set(views, scales),
         checkpoint=checkpoint,
@@ -106,7 +125,9 @@ def command(
         progress=progress,
         log=lambda line: None if as_json else write_notes(line),
     )
-    evaluations = evaluate_runs(runs, store, options)
+    evaluations = (
+        photo_evaluations(runs, photos, chosen, options) if photos else evaluate_runs(runs, store, chosen)
+    )
     if not distributed.launched_as_main():
         return
     results, predictions = [each.result for each in evaluations], evaluations[-1].predictions

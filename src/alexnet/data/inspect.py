@@ -133,7 +133,7 @@ def describe_overview(found: Overview) -> list[str]:
         lines.append(f"left out: {len(found.left_out) - NAMES_LISTED:,} more (--json lists all)")
     lines += [f"note: {note}" for note in found.notes]
     lines += listed("skipped", found.strays)
-    if "val" not in found.splits:
+    if "train" in found.splits and "val" not in found.splits:
         lines.append("no val split: prepare holds out --val-fraction of each class with enough photos")
     return lines
 

@@ -228,7 +228,7 @@ class Predictor:
         model was calibrated for these views.
         """
         listed = list_photos(photos)
-        rows = list(map(_raised, listed, self._class_rows(listed, views)))
+        rows = list(map(_raised, listed, self.rows(listed, views)))
         made = np.stack(rows) if rows else np.empty((0, len(self.classes)), np.float32)
         calibration = self.calibration_for(views)
         return made if calibration is None else calibration.apply(made)
@@ -266,16 +266,16 @@ class Predictor:
         default = task.default_views(self.preprocessing.data.mirror)
         return chosen if chosen.name else ViewSet(default, chosen.scales)
 
-    def _class_rows(
-        self, photos: list[Photo], views: str | ViewSet
+    def rows(
+        self, photos: Sequence[Photo], views: str | ViewSet = ""
     ) -> Iterator[npt.NDArray[np.float32] | AlexNetError]:
-        """(K,) probabilities of each photo, or why it could not be read."""
+        """(K,) probabilities of each photo, not calibrated, or why it could not be read."""
         task = Classification(self.config, len(self.classes))
         for each in self._rows(task, photos, scaled_views(self._bundle, self._views(views, task))):
             yield each if isinstance(each, AlexNetError) else each[0]
 
     def _rows(
-        self, task: Task[_Row, Any, Any], photos: list[Photo], scaled: tuple[ScaledView, ...]
+        self, task: Task[_Row, Any, Any], photos: Sequence[Photo], scaled: tuple[ScaledView, ...]
     ) -> Iterator[tuple[_Row, tuple[int, int]] | AlexNetError]:
         """A row and the size (height, width) of each photo, or why it could not be read.
 
@@ -370,18 +370,19 @@ class EnsemblePredictor(Predictor):
         task = self._task_for_photos(top, min_score).calibrated(self.calibration_for(views))
         return [
             each if isinstance(each, AlexNetError) else task.predictions(each, self.classes, (), (0, 0))
-            for each in self._class_rows(list_photos(photos), views)
+            for each in self.rows(list_photos(photos), views)
         ]
 
     def _views(self, views: str | ViewSet, task: Task[Any, Any, Any]) -> ViewSet:
         chosen = parse_views(views)
         return chosen if chosen.name else ViewSet(self._default_views, chosen.scales)
 
-    def _class_rows(
-        self, photos: list[Photo], views: str | ViewSet
+    def rows(
+        self, photos: Sequence[Photo], views: str | ViewSet = ""
     ) -> Iterator[npt.NDArray[np.float32] | AlexNetError]:
+        """As `Predictor.rows`, of the mean."""
         chosen = self._views(views, self.task)
-        for rows in zip(*(member._class_rows(photos, chosen) for member in self.members), strict=True):
+        for rows in zip(*(member.rows(photos, chosen) for member in self.members), strict=True):
             read = [row for row in rows if not isinstance(row, AlexNetError)]
             yield np.mean(read, axis=0) if len(read) == len(rows) else rows[0]
 

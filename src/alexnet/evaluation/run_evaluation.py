@@ -145,12 +145,9 @@ def evaluate_runs(
         wanted = parse_views(options.views)
         _refuse_senseless(folders, mean, weights, search_weights)
         check_run_classes(folders, opened, checkpoint)
-        for note in filter(None, map(unfinished_note, folders)) if distributed.is_main() else ():
-            options.log(note)
         if not wanted.name:
             wanted = ViewSet(default_views_of(folders, checkpoint), wanted.scales)
-        for folder in folders:
-            _note_mirrored(folder, wanted, options.log)
+        note_unsuited(folders, wanted, options.log)
         _note_trained_on(folders, split, checkpoint, options.log)
         test = _Test(opened, wanted, checkpoint, chosen, options.batch_size, options.progress, options.log)
         members = [_class_predictions(folder, test, split) for folder in folders]
@@ -256,7 +253,7 @@ def with_origin(
             for photo in store.manifest.unreadable
             if photo.split == result.split
         ),
-        runs=tuple(_describe(run, checkpoint) for run in runs),
+        runs=tuple(describe_run(run, checkpoint) for run in runs),
     )
 
 
@@ -278,6 +275,20 @@ def _identity(result: EvalResult) -> tuple[object, ...]:
         *(result.store_digest, result.split, result.views, result.runs[0].checkpoint),
         *(result.mean, result.weights, result.weights_searched_on),
     )
+
+
+def note_unsuited(folders: Sequence[RunDir], views: ViewSet, log: Callable[[str], None]) -> None:
+    """Logs which runs are unfinished, and which were trained without mirroring but get mirrored views."""
+    if not distributed.is_main():
+        return
+    for note in filter(None, map(unfinished_note, folders)):
+        log(note)
+    for folder in folders if views.name != "center" else ():
+        if not folder.is_exported and not folder.config().data.mirror:
+            log(
+                f"note: {folder.path.name} was trained without mirroring, but half of the views {views.name} "
+                "are mirrored; --views center has none"
+            )
 
 
 def _evaluate_run(run: RunDir, predictions: Predictions, test: _Test) -> EvalResult:
@@ -371,17 +382,6 @@ def _refuse_senseless(
     ensemble.check_averaging(len(folders), weights or None, mean)
 
 
-def _note_mirrored(folder: RunDir, views: ViewSet, log: Callable[[str], None]) -> None:
-    """Logs if views are mirrored that the model was not trained with."""
-    if folder.is_exported or views.name == "center" or not distributed.is_main():
-        return
-    if not folder.config().data.mirror:
-        log(
-            f"note: {folder.path.name} was trained without mirroring, but half of the views {views.name} are "
-            "mirrored; --views center has none"
-        )
-
-
 def _note_trained_on(
     folders: Sequence[RunDir], split: str, checkpoint: str, log: Callable[[str], None]
 ) -> None:
@@ -393,7 +393,8 @@ def _note_trained_on(
         log(f"note: {names} {were} trained on {split}: the error there is a training error")
 
 
-def _describe(run: RunDir, checkpoint: str) -> EvaluatedRun:
+def describe_run(run: RunDir, checkpoint: str) -> EvaluatedRun:
+    """What is known about the training of a run or an exported file."""
     if run.is_exported:
         return _describe_exported(run)
     config, imported = run.config(), run.environment().imported is not None  # neither is known for these

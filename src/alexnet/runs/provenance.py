@@ -171,7 +171,7 @@ def _origin(known: Provenance) -> str:
     if known.imported is not None:
         imported = known.imported
         return f"{imported.file} of {imported.program}, sha256 {imported.sha256}"
-    trained = "fitted to" if known.epochs is None else f"{known.epochs} epochs on"
+    trained = f"{known.epochs} epochs on" if known.epochs else "fitted to"
     return (
         f"run {known.run} of {known.recipe}, {trained} {known.store or known.store_digest[:12]}, "
         f"seed {known.seed}" + ("" if known.finished else ", unfinished")

@@ -387,13 +387,14 @@ def trained_text(known: Provenance | None, progress: str = "") -> str:
     if known.imported is not None:
         return f"imported from {known.imported.program}"
     on = f" on {known.store}" if known.store else ""
-    epochs = f"{known.epochs} epochs" if known.epochs is not None else "trained"
+    epochs = f"{known.epochs} epochs" if known.epochs else "trained"
     return f"{epochs}{on}, seed {known.seed}" + (f"; unfinished, at {progress}" if progress else "")
 
 
 def evaluated_text(known: Provenance | None) -> str:
-    """The last error that was measured; empty if there is none."""
+    """The last error that was measured, if possible on the store of the training; empty if there is none."""
     if known is None or not known.errors:
         return ""
-    last = known.errors[-1]
+    own = {each.store_digest for each in known.members or (known,)}
+    last = max(reversed(known.errors), key=lambda error: error.store_digest in own and error.split != "train")
     return f"{percentage(last.top1_error)} top-1 error on {last.images:,} images of {last.store} {last.split}"
