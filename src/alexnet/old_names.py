@@ -90,6 +90,10 @@ _MEASURES: Mapping[str, str] = {
 }
 
 
+VERBS: Mapping[str, str] = {"classify": "predict", "localize": "predict", "detect": "predict"}
+"""Commands."""
+
+
 def new_key(name: str) -> str:
     """Today's name of an old key, given whole or by an ending of it; empty if it is not an old one."""
     found = {new for old, new in KEYS.items() if old == name or old.endswith(f".{name}")}

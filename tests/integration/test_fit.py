@@ -104,7 +104,7 @@ def test_what_is_chosen_is_trained_again_with_the_photos_that_chose(
 
 
 def test_without_time_the_chosen_models_are_kept_as_they_are(
-    fitted: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    fitted: Path, photos: Path, tmp_path: Path
 ) -> None:
     run, lines = tmp_path / "run", []
     shutil.copytree(fitted, run)
@@ -115,7 +115,25 @@ def test_without_time_the_chosen_models_are_kept_as_they_are(
     replace(made, candidates=slow, chosen=(), refit=()).write(run)  # as after a stop before the choice
     again = fit_photos(photos, run, replace(RESUMED, log=lines.append)).fit
     assert (again.refit, again.members) == ((), again.chosen)
-    assert f"not trained again with the {made.splits['val']} photos that chose: no time left" in lines
+    end = f": not trained again with the {made.splits['val']} photos that chose: no time left"
+    assert [line for line in lines if line.endswith(end)] == [f"{name}{end}" for name in again.chosen]
+
+
+def test_each_chosen_model_is_trained_again_if_there_is_time_for_it(
+    fitted: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(fitted, run)
+    made = Fit.read(run)
+    slow = tuple(replace(each, seconds=1e6 * (each.name != "linear")) for each in made.candidates)
+    for name in made.refit:
+        shutil.rmtree(run / name)
+    replace(made, candidates=slow, chosen=(), refit=()).write(run)
+    monkeypatch.setattr(fitting, "choose", lambda found: ("fine-tuned", "linear"))
+    again = fit_photos(photos, run, RESUMED).fit
+    assert (again.refit, again.members) == (("linear-refit",), ("fine-tuned", "linear-refit"))
+    assert [each.name for each in EnsembleDir(run).members()] == ["fine-tuned", "linear-refit"]
+    assert main(["evaluate", str(run), "--json"]) == 0
 
 
 def test_stripes_are_classified_and_the_moved_photo_is_found(fitted: Path, photos: Path) -> None:
@@ -137,6 +155,15 @@ def test_the_directory_is_a_model_for_other_commands(
     assert main(words) == 0
     printed = json.loads(capsys.readouterr().out)
     assert printed["images"] == Fit.read(fitted).splits["test"] if verb == "evaluate" else len(printed) == 14
+
+
+def test_similar_photos_are_searched_in_the_store_of_the_fit(
+    fitted: Path, photos: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model, photo = fitted / "linear", photos / "rows" / "3.png"
+    assert main(["similar", str(photo), "--model", str(model), "--top", "1", "--device", "cpu"]) == 0
+    found = capsys.readouterr().out
+    assert "rows" in found and "columns" not in found
 
 
 def test_the_mean_of_several_candidates_is_calibrated(fitted: Path, tmp_path: Path) -> None:
@@ -188,13 +215,13 @@ def test_a_candidate_that_takes_too_long_is_left_out(
 
 
 def test_a_finished_fit_is_only_continued_on_request(fitted: Path, photos: Path) -> None:
-    with pytest.raises(CommandError, match="is a fit: type --resume to continue it"):
+    with pytest.raises(CommandError, match="is a fit: type --resume"):
         fit_photos(photos, fitted, OPTIONS)
 
 
 def test_a_fit_that_was_stopped_while_photos_were_prepared_is_continued(photos: Path, tmp_path: Path) -> None:
     (tmp_path / "run" / "store").mkdir(parents=True)
-    with pytest.raises(CommandError, match="is a fit: type --resume to continue it"):
+    with pytest.raises(CommandError, match="is a fit: type --resume"):
         fit_photos(photos, tmp_path / "run", OPTIONS)
     assert fit_photos(photos, tmp_path / "run", RESUMED).fit.chosen
 
@@ -243,7 +270,13 @@ def test_corrected_photos_are_trained_on_from_the_beginning(
     (corrected / "columns" / "moved.png").rename(corrected / "rows" / "0.png")
     options = replace(RESUMED, log=lines.append)
     made = fit_photos(corrected, run, options).fit
-    assert "the photos have changed: all candidates are trained again" in lines
+    results = json.loads((fitted / "evaluation.json").read_text())
+    (result,) = [each for each in results if each["split"] == "test"]
+    wrong = 100 * result["top1_errors"] / result["images"]
+    assert (
+        f"the photos have changed: all candidates are trained again; with the earlier ones, {wrong:.1f} % of "
+        f"{result['images']} test photos were wrong" in lines
+    )
     assert all(each.name.endswith("-2") for each in made.candidates)
     assert not made.suspects
     assert Store.open(run / "store").digest == made.store_digest != Fit.read(fitted).store_digest

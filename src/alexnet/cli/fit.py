@@ -141,10 +141,12 @@ def _lines(run: Path, made: FitResult) -> list[str]:
 
     fit, last = made.fit, made.evaluations[-1]
     alone = f" ({fit.members[0]} alone)" if len(fit.members) > 1 else ""
+    earlier = f", {fit.used_minutes:.1f} with earlier calls" if fit.used_minutes > made.minutes else ""
     return [
         _in_a_sentence(fit, last.result),
-        f"{fit.used_minutes:.1f} minutes. Next:",
+        f"{made.minutes:.1f} minutes{earlier}. Next:",
         f"  alexnet predict PHOTO... --model {run}",
+        f"  alexnet evaluate {run} --photos OTHER-PHOTOS",
         f"  alexnet serve {run} --store {run / FIT_STORE}",
         f"  alexnet fit {fit.photos} --run {run} --resume --minutes 30",
         f"model as one file: {run / MODEL_FILE}{alone}",
@@ -158,7 +160,8 @@ def _in_a_sentence(fit: Fit, result: EvalResult) -> str:
     low, high = result.top1.interval
     model = f"{'the average of ' if len(fit.chosen) > 1 else ''}{' and '.join(fit.chosen)}"
     photos = fit.splits["train"] + fit.splits["val"]
-    again = f", trained again on {photos:,} photos" if fit.refit else ""
+    which = "" if len(fit.refit) == len(fit.chosen) else f"{' and '.join(fit.refit)} "
+    again = f", {which}trained again on {photos:,} photos" if fit.refit else ""
     return (
         f"Chosen: {model}{again}. Of {counted(result.images, 'test photo')}, "
         f"{percentage(result.top1.error)} are classified wrongly "

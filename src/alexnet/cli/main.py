@@ -294,6 +294,10 @@ class _GroupedHelp(typer.core.TyperGroup):
         """The command of the verb; a usage error names the nearest verb."""
         if args[0] not in VERBS:
             hint = suggestion(args[0], VERBS, otherwise="`alexnet --help` lists them")
+            from alexnet import old_names
+
+            if args[0] in old_names.VERBS:
+                hint = f"it is `alexnet {old_names.VERBS[args[0]]}` now"
             ctx.fail(f"no command {args[0]!r}; {hint}")
         return super().resolve_command(ctx, args)
 

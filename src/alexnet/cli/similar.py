@@ -1,4 +1,4 @@
-"""`alexnet similar PHOTO... --model RUN|FILE --store STORE`: the nearest training images."""
+"""`alexnet similar PHOTO... --model RUN|FILE`: the nearest training images."""
 
 from __future__ import annotations
 
@@ -39,7 +39,9 @@ def command(
             metavar="RUN|FILE", help="A run directory, a model of an ensemble, or an exported file."
         ),
     ],
-    store: Annotated[Path, typer.Option(help="The store to search.")],
+    store: Annotated[
+        Path | None, typer.Option(help="The store to search; by default the one used in training.")
+    ] = None,
     split: Annotated[str, typer.Option(help="The split of the store to search.")] = "train",
     layer: Annotated[str, typer.Option(help="The layer to compare. [default: the last hidden one]")] = "",
     top: Annotated[int, typer.Option(min=1, help="Number of images.")] = 6,
@@ -65,15 +67,15 @@ def command(
     """
     from alexnet.analysis.neighbors import SearchSpec, open_similar_images
     from alexnet.data.decode import quiet
-    from alexnet.data.store import Store
     from alexnet.evaluation.predictor import load
+    from alexnet.evaluation.run_evaluation import opened_store
 
     tables = TableFiles(csv, parquet)
     tables.refuse_unwritable()
     if out is not None:
         refuse_other_suffix(out)
+    names, chosen, opened = list(photo_names(images)), choose_device(device), opened_store(store, [model])
     model = _one_model(model)
-    names, chosen, opened = list(photo_names(images)), choose_device(device), Store.open(store)
     classifier, spec = load(model, chosen), SearchSpec(opened, split, layer, approximate)
     bars = partial(progress_bar, unit="images", silent=as_json)
     similar = open_similar_images(model, classifier, spec, chosen, bars)

@@ -10,7 +10,7 @@ from alexnet import recipes
 from alexnet.config import RunConfig, override
 from alexnet.fitting.speed import FisherSpeed, fisher_speed, network_speed
 from alexnet.runs.run_dir import PRETRAINED
-from alexnet.text import counted
+from alexnet.text import counted, duration
 
 LINEAR, LINEAR_LARGE, FINE_TUNED = "linear", "linear-large", "fine-tuned"
 FISHER, SMALL, MODERN = "sift-fv", "small", "alexnet-modern"
@@ -27,6 +27,8 @@ VERY_MANY, LONG_MINUTES = 500, 30
 """From so many photos per class and minutes on, that network is `alexnet-modern`, with 20 million weights."""
 MOST_EPOCHS, LEAST_EPOCHS = 60, 4
 """Of a training, and for a network from random weights; chosen without a measurement."""
+ENOUGH_EPOCHS = 30
+"""If `fine-tuned` can have so many and be trained again with the photos that choose, it gets no more."""
 MODERN_COST = 2.0
 """Estimated time of a photo's training in `alexnet-modern`, relative to the small network."""
 FISHER_PHOTOS = 5000
@@ -49,11 +51,18 @@ class Photos:
     """Of the stored squares, in pixels."""
     predicted: int = 0
     """Photos that a candidate predicts after its training; those that it predicts twice count as two."""
+    chosen_with: int = 0
+    """Photos that choose among candidates; what is chosen is trained again with these added."""
 
     @property
     def per_class(self) -> float:
         """Mean number of training photos of a class."""
         return self.train / self.classes
+
+    @property
+    def trainings(self) -> float:
+        """Time of a training and the one after the choice together, relative to the first."""
+        return 2 + self.chosen_with / self.train
 
 
 @dataclass(frozen=True)
@@ -85,6 +94,24 @@ class Candidate:
 
 
 @dataclass(frozen=True)
+class NotTried:
+    """A candidate that is not trained."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to train."""
+
+    candidates: tuple[Candidate, ...]
+    """In this order."""
+    not_tried: tuple[NotTried, ...]
+    """Without those that a better one replaces."""
+
+
+@dataclass(frozen=True)
 class Speed:
     """Of this machine."""
 
@@ -102,37 +129,55 @@ def measure_speed(photos: Photos, device: torch.device) -> Speed:
     return Speed(network_speed(device, INPUT), fisher)
 
 
-def candidates(photos: Photos, seconds: float, speed: Speed, seed: int) -> list[Candidate]:
-    """What to train in so many seconds, in this order.
+def plan(photos: Photos, seconds: float, speed: Speed, seed: int) -> Plan:
+    """What to train in so many seconds.
 
-    The limits of the rule are choices that have not been measured yet.
+    Time is kept to train again what is chosen, if it is fitted in one step or learns from few photos.
     """
-    found, left = [_linear(photos, seed)], seconds
-    epochs_per_second = speed.network / photos.train
-    large = LARGE_COST / epochs_per_second
-    if photos.side >= LARGE_TEST_SIZE and large <= LARGE_SHARE * seconds:
+    found, left, epochs_per_second = [_linear(photos, seed)], seconds, speed.network / photos.train
+    not_tried: list[NotTried] = []
+
+    def fits(name: str, cost: float, share: float) -> bool:
+        """Whether a candidate of this cost is tried; its time is then taken."""
+        nonlocal left
+        if cost > share * seconds:
+            reason = f"about {duration(cost)}, more than {100 * share:.0f} % of the time"
+            not_tried.append(NotTried(name, reason))
+            return False
+        left -= cost * photos.trainings
+        return True
+
+    if photos.side < LARGE_TEST_SIZE:
+        not_tried.append(NotTried(LINEAR_LARGE, f"photos have fewer than {LARGE_TEST_SIZE} pixels"))
+    elif fits(LINEAR_LARGE, LARGE_COST / epochs_per_second, LARGE_SHARE):
         found.append(_linear_large(photos, seed))
-        left -= large
-    fisher = speed.fisher.seconds(photos.train, FISHER_DESCRIPTORS, photos.predicted)
-    if photos.train <= FISHER_PHOTOS and fisher <= FISHER_SHARE * seconds:
+    if photos.train > FISHER_PHOTOS:
+        not_tried.append(NotTried(FISHER, f"more than {FISHER_PHOTOS:,} training photos"))
+    elif fits(FISHER, speed.fisher.seconds(photos.train, FISHER_DESCRIPTORS, photos.predicted), FISHER_SHARE):
         found.append(_fisher(photos, seed, FISHER_SHARE * seconds / 60))
-        left -= fisher
     scratch = SCRATCH_SHARE * left
-    enough = scratch * epochs_per_second >= LEAST_EPOCHS
-    from_scratch = enough and photos.per_class >= MANY
-    if from_scratch:
-        left -= scratch
-    if left * epochs_per_second >= 1:
-        found.append(_fine_tuned(photos, seed, _Length.within(left, epochs_per_second)))
-    if from_scratch and photos.per_class >= VERY_MANY and seconds >= 60 * LONG_MINUTES:
+    if photos.per_class < MANY:
+        not_tried.append(NotTried(SMALL, f"fewer than {MANY} training photos per class"))
+        scratch = 0.0
+    elif scratch * epochs_per_second < LEAST_EPOCHS:
+        not_tried.append(NotTried(SMALL, f"no time for {LEAST_EPOCHS} epochs"))
+        scratch = 0.0
+    left -= scratch
+    if left * epochs_per_second < 1:
+        not_tried.append(NotTried(FINE_TUNED, "no time for an epoch"))
+    else:
+        twice = left * epochs_per_second >= ENOUGH_EPOCHS * photos.trainings
+        length = _Length.within(left / photos.trainings if twice else left, epochs_per_second)
+        found.append(_fine_tuned(photos, seed, length))
+    if scratch and photos.per_class >= VERY_MANY and seconds >= 60 * LONG_MINUTES:
         found.append(_modern(photos, seed, _Length.within(scratch, epochs_per_second / MODERN_COST)))
-    elif from_scratch:
+    elif scratch:
         found.append(_small(photos, seed, _Length.within(scratch, epochs_per_second)))
-    return found
+    return Plan(tuple(found), tuple(not_tried))
 
 
 def every_candidate(photos: Photos, seen: int, seed: int) -> list[Candidate]:
-    """One of each kind, whatever `candidates` would choose.
+    """One of each kind, whatever `plan` would choose.
 
     Those that gain from time see so many photos in training, each one once an epoch, and `alexnet-modern`,
     which takes longer for each, fewer; `MOST_EPOCHS` at most.

@@ -35,10 +35,10 @@ from alexnet.evaluation.metrics import mean_nll
 from alexnet.evaluation.prediction_cache import CENTER
 from alexnet.evaluation.predictor import Predictor, load
 from alexnet.evaluation.run_evaluation import EvaluateOptions, Evaluation, class_predictions, evaluate_runs
-from alexnet.fitting.candidates import LINEAR, SIDES, Candidate, Photos, candidates, measure_speed
+from alexnet.fitting.candidates import LINEAR, SIDES, Candidate, Photos, measure_speed, plan
 from alexnet.fitting.choice import choose, wrong_predictions
 from alexnet.fitting.label_errors import MOST_PHOTOS, find_suspects
-from alexnet.fitting.record import CandidateResult, Fit, Suspect
+from alexnet.fitting.record import REFIT, CandidateResult, Fit, Suspect
 from alexnet.fitting.splits import CHOICE, TEST, TRAIN, with_three_splits
 from alexnet.hardware import choose_device, cpu_count, describe_device
 from alexnet.interop.export import export
@@ -47,6 +47,7 @@ from alexnet.runs.calibration import CALIBRATION_FILE
 from alexnet.runs.metrics_log import has_finished, last_layer_strength, training_end
 from alexnet.runs.predictions import Predictions
 from alexnet.runs.provenance import position
+from alexnet.runs.results import read_results
 from alexnet.runs.run_dir import FIT_STORE, PRETRAINED, EnsembleDir, EnsembleMember, RunDir, is_fit
 from alexnet.text import counted, duration, first_few, percentage
 from alexnet.training.last_layer import DEFAULT_STRENGTH
@@ -56,8 +57,6 @@ from alexnet.training.trainer import Log
 MODEL_FILE = "model.safetensors"
 SAMPLED_PHOTOS = 200
 """Photos whose sizes choose the side of the store."""
-REFIT = "-refit"
-"""Added to a candidate's name if it is trained on the photos that choose, too."""
 RESERVED = 0.15
 """Share of the time that is kept for what comes after training, at least."""
 CROP_COST, TEN_CROPS_COST = 0.4, 4.0
@@ -100,6 +99,8 @@ class FitResult:
     fit: Fit
     evaluations: tuple[Evaluation, ...]
     """On `test`: of each chosen run and, if there are several, of their average, which comes last."""
+    minutes: float
+    """Of this call; those of a fit are of all calls."""
 
 
 def fit(
@@ -191,7 +192,8 @@ class _Fitting:
         used = self._used_minutes()
         state = replace(state, suspects=suspects, used_minutes=used)
         state.write(self.run)
-        return FitResult(state, tuple(evaluations if len(chosen) > 1 else evaluations[:1]))
+        minutes = (time.monotonic() - self.start) / 60
+        return FitResult(state, tuple(evaluations if len(chosen) > 1 else evaluations[:1]), minutes)
 
     def _opened(self) -> Fit | None:
         """The fit to continue; None for a new one."""
@@ -200,7 +202,8 @@ class _Fitting:
             RunDir.refuse_taken(self.run)
         elif not self.options.resume:
             raise CommandError(
-                f"{self.run} is a fit: type --resume to continue it, or choose another directory with --run"
+                f"{self.run} is a fit: type --resume (in Python resume=True) to continue it, or choose "
+                "another directory"
             )
         if self.options.resume and not begun:
             self.log(f"there is no fit in {self.run} to continue: a new one is made")
@@ -234,10 +237,22 @@ class _Fitting:
             finished = bool(known.chosen)
             state = replace(state, candidates=known.candidates, round=known.round + finished)
         elif known is not None:
-            self.log("the photos have changed: all candidates are trained again")
+            self.log(f"the photos have changed: all candidates are trained again{self._error_before(known)}")
             state = replace(state, round=known.round + 1)
         state.write(self.run)
         return state
+
+    def _error_before(self, known: Fit) -> str:
+        """The error on the test photos of the earlier photos, as the end of a sentence; empty without one."""
+        found = [
+            each
+            for each in (read_results(self.run) if known.chosen else [])
+            if (each.store_digest, each.split) == (known.store_digest, TEST)
+        ]
+        if not found:
+            return ""
+        wrong, photos = percentage(found[-1].top1.error), counted(found[-1].images, "test photo")
+        return f"; with the earlier ones, {wrong} of {photos} were wrong"
 
     def _test_views(self, photos: float) -> str:
         """The default views of the chosen models, or the central crop where they would take too long."""
@@ -254,20 +269,23 @@ class _Fitting:
         """The candidates to train, and three lines about them: first what takes no time to speak of."""
         photos = state.splits
         predicted = 2 * photos[CHOICE] + photos[TEST]
-        known = Photos(photos[TRAIN], len(store.classes), store.side, predicted)
+        known = Photos(photos[TRAIN], len(store.classes), store.side, predicted, photos[CHOICE])
         speed = measure_speed(known, self.device)
         self.speed = speed.network
         held_out = f"{photos[CHOICE]:,} to choose with, {photos[TEST]:,} to test"
         self.log(f"{photos[TRAIN]:,} photos of {len(store.classes)} classes to train on, {held_out}")
         device = describe_device(self.device)
         self.log(f"{device}: {self.speed:,.0f} photos/s in training")
-        (first,) = candidates(known, 0.0, speed, self.options.seed)
+        first, *_ = plan(known, 0.0, speed, self.options.seed).candidates
         yield first
         used = time.monotonic() - self.start
         seconds = max(0.0, 60 * self.options.minutes - used - self._after_training(photos))
-        _, *others = candidates(known, seconds, speed, self.options.seed)
+        planned = plan(known, seconds, speed, self.options.seed)
+        _, *others = planned.candidates
         named = "; ".join(each.described for each in others) or "no other candidate fits into it"
         self.log(f"{seconds / 60:.1f} minutes for training: {named}")
+        if planned.not_tried:
+            self.log(f"not tried: {'; '.join(f'{each.name} ({each.reason})' for each in planned.not_tried)}")
         yield from others
 
     def _prepared(self, source: Source) -> Store:
@@ -394,31 +412,34 @@ class _Fitting:
     def _refit(self, chosen: Sequence[str], store: Store, state: Fit) -> tuple[str, ...]:
         """The runs of the chosen candidates, trained again with the photos that chose them added.
 
-        Few photos teach more than the estimate of an error does once it is made. None if there is no time.
+        Few photos teach more than the estimate of an error does once it is made. A candidate is missing if
+        there is no time for it.
         """
-        photos = state.splits
+        photos, made = state.splits, list[str]()
         both = photos[TRAIN] + photos[CHOICE]
         known = {each.name: each for each in state.candidates}
-        results = [known[name] for name in chosen]
-        seconds = sum(each.seconds for each in results) * both / photos[TRAIN]
-        used = time.monotonic() - self.start
-        left = 60 * self.options.minutes - used - self._after_training(photos)
-        names = tuple(f"{name}{REFIT}" for name in chosen)
-        done = all(has_finished(RunDir(self.run / name).metrics_file) for name in names)
-        if any(each.init_from is None for each in results):
-            return ()  # a fit of an earlier version
-        if not done and seconds > left:
-            self.log(f"not trained again with the {photos[CHOICE]:,} photos that chose: no time left")
-            return ()
-        self.log(
-            f"{' and '.join(chosen)}: trained again on {both:,} photos, those that chose included"
-            f"{'' if done else f', about {seconds:.0f} s'}"
-        )
-        for each, name in zip(results, names, strict=True):
-            config = RunDir(self.run / each.name).config()
+        for name in sorted(chosen, key=lambda name: known[name].seconds):
+            result, again = known[name], f"{name}{REFIT}"
+            seconds = result.seconds * both / photos[TRAIN]
+            used = time.monotonic() - self.start
+            left = 60 * self.options.minutes - used - self._after_training(photos)
+            done = has_finished(RunDir(self.run / again).metrics_file)
+            if result.init_from is None:  # a fit of an earlier version
+                continue
+            if not done and seconds > left:
+                self.log(
+                    f"{name}: not trained again with the {photos[CHOICE]:,} photos that chose: no time left"
+                )
+                continue
+            self.log(
+                f"{name}: trained again on {both:,} photos, those that chose included"
+                f"{'' if done else f', about {duration(seconds)}'}"
+            )
+            config = RunDir(self.run / name).config()
             config = replace(config, data=replace(config.data, train_splits=(TRAIN, CHOICE)))
-            self._train(config, name, store, each.init_from or "")
-        return names
+            self._train(config, again, store, result.init_from)
+            made.append(again)
+        return tuple(made)
 
     def _predictions(self, name: str, store: Store) -> Predictions:
         options = InferenceOptions(device=self.device)

@@ -14,6 +14,8 @@ from alexnet.runs.run_dir import FIT_FILE
 from alexnet.serialization import from_dict, to_dict
 
 FIT_FORMAT_VERSION = 1
+REFIT = "-refit"
+"""Added to a candidate's name if it is trained on the photos that choose, too."""
 
 
 @dataclass(frozen=True)
@@ -83,8 +85,8 @@ class Fit:
     chosen: tuple[str, ...] = ()
     """The candidates whose probabilities are averaged; often one."""
     refit: tuple[str, ...] = ()
-    """Run directories of the chosen candidates, trained again with the photos that chose them added: these
-    are the model. Empty if there was no time for it."""
+    """Run directories of chosen candidates, trained again with the photos that chose them added; these take
+    their places. A candidate for which there was no time has none."""
     errors: int | None = None
     """Wrong among the photos that choose, of what was chosen; None before the choice."""
     suspects: tuple[Suspect, ...] = ()
@@ -94,7 +96,8 @@ class Fit:
     @property
     def members(self) -> tuple[str, ...]:
         """Run directories whose probabilities are averaged."""
-        return self.refit or self.chosen
+        again = {each.removesuffix(REFIT): each for each in self.refit}
+        return tuple(again.get(each, each) for each in self.chosen)
 
     def rate(self, errors: int) -> Rate:
         """A number of errors among the photos that choose."""

@@ -260,6 +260,9 @@ def _state(model: ModelFigures) -> str:
     if subject.config is not None and subject.config.classic is not None:
         work = f"{last['step']:,} encoded photos, at most {last['epoch']:,} epochs of its classifiers"
         return f"Recipe {recipe}, fitted to the end: {work}, {took}{on}."
+    if not last["epoch"]:
+        work = "logistic regression on the features below its last layer"
+        return f"Recipe {recipe}, {work}, {took}{on}. {_part_of_the_photos(subject)}".rstrip()
     stopped = [line for line in subject.log if line["event"] == "early-stop" and line["step"] == last["step"]]
     end = (
         f"stopped early, {stopped[-1]['waited']} validations after its best one"

@@ -317,6 +317,7 @@ def test_other_unknown_options_are_not_explained_as_settings(capsys) -> None:
     [
         (["trian"], "no command 'trian'; the nearest is 'train'"),
         (["resnet50"], "no command 'resnet50'; `alexnet --help` lists them"),
+        (["classify", "photo.jpg"], "no command 'classify'; it is `alexnet predict` now"),
         (["train", "alexnet-2012", "--stroe", "s"], "No such option: --stroe (Possible options: --store)"),
         (["evaluate", "run", "--seed", "3"], "No such option: --seed;"),
         (["recipes", "resnet50"], "unknown recipe 'resnet50'; `alexnet recipes` lists them"),

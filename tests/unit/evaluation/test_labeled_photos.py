@@ -76,7 +76,7 @@ def test_classes_are_matched_by_name_and_not_all_need_photos(
     assert result.left_out[0].startswith("class2/broken.png (")
     (tmp_path / "new" / "Class1").rename(tmp_path / "new" / "other")
     with pytest.raises(
-        DataError, match="1 class that the model does not know: other. Its classes are: class0"
+        DataError, match=r"1 class that the model does not know: other\. Its classes are: class0"
     ):
         alexnet.evaluate_photos(run.path, tmp_path / "new")
 

@@ -19,8 +19,8 @@ from alexnet.fitting.candidates import (
     MOST_EPOCHS,
     Photos,
     Speed,
-    candidates,
     measure_speed,
+    plan,
 )
 from alexnet.fitting.speed import FisherSpeed
 
@@ -31,7 +31,7 @@ SPEED = Speed(100.0, FisherSpeed(5e-4, 0.05, per_pair=5e-6, per_cube=2e-10))
 
 
 def names(train: int, classes: int, seconds: float) -> list[str]:
-    return [each.name for each in candidates(Photos(train, classes, 128), seconds, SPEED, 0)]
+    return [each.name for each in plan(Photos(train, classes, 128), seconds, SPEED, 0).candidates]
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_candidates_are_valid_and_fit_into_the_time(
 ) -> None:
     photos = Photos(train, classes, 128)
     speed = Speed(network, FisherSpeed(0.05 / network, 10 / network, 5e-4 / network, 2e-8 / network))
-    found = candidates(photos, seconds, speed, seed=3)
+    found = plan(photos, seconds, speed, seed=3).candidates
     needed = 0.0
     for each in found:
         config = validate(each.config)
@@ -85,8 +85,42 @@ def test_candidates_are_valid_and_fit_into_the_time(
 
 
 def test_photos_that_were_stored_smaller_are_not_enlarged() -> None:
-    found = [each.name for each in candidates(Photos(120, 6, 100), 500, SPEED, 0)]
+    found = [each.name for each in plan(Photos(120, 6, 100), 500, SPEED, 0).candidates]
     assert LINEAR_LARGE not in found and FISHER in found
+
+
+@pytest.mark.parametrize(
+    ("photos", "seconds", "wanted"),
+    [
+        (Photos(120, 6, 128), 500, {"small": "fewer than 100 training photos per class"}),
+        (Photos(3000, 5, 100), 100_000, {"linear-large": "photos have fewer than 128 pixels"}),
+        (Photos(6000, 5, 128), 100_000, {"sift-fv": "more than 5,000 training photos"}),
+        (Photos(3000, 5, 128), 1200, {}),
+        (Photos(120, 6, 128), 60, {"sift-fv": "about 38 s, more than 40 % of the time"}),
+        (Photos(120, 6, 128), 1, {"linear-large": "about 2.4 s, more than 20 % of the time"}),
+        (Photos(120, 6, 128), 1, {"fine-tuned": "no time for an epoch"}),
+    ],
+)
+def test_what_is_not_tried_has_a_reason(photos: Photos, seconds: float, wanted: dict[str, str]) -> None:
+    found = plan(photos, seconds, SPEED, 0)
+    reasons = {each.name: each.reason for each in found.not_tried}
+    assert reasons.items() >= wanted.items() and bool(reasons) == bool(wanted)
+    assert not {each.name for each in found.candidates} & set(reasons)
+
+
+def test_there_is_time_to_train_again_with_the_photos_that_choose() -> None:
+    def fine_tuned(seconds: float) -> float:
+        """Epochs."""
+        (found,) = [each for each in plan(photos, seconds, SPEED, 0).candidates if each.name == "fine-tuned"]
+        return 60 * found.config.schedule.minutes * SPEED.network / photos.train or MOST_EPOCHS
+
+    photos = Photos(1000, 20, 72, chosen_with=250)
+    sift = SPEED.fisher.seconds(1000, FISHER_DESCRIPTORS)
+    assert photos.trainings == 2.25
+    free = 2.25 * sift  # seconds that `sift-fv` and its second training take
+    assert fine_tuned(free + 10 * 2.25 * MOST_EPOCHS) == MOST_EPOCHS
+    assert fine_tuned(free + 10 * 2.25 * 40) == pytest.approx(40, rel=1e-3)
+    assert fine_tuned(free + 10 * 20) == pytest.approx(20, rel=1e-3)  # too few to train again
 
 
 def test_speed_is_measured() -> None:

@@ -77,7 +77,7 @@ def candidates_table(fit: Fit) -> Table:
     ]
     if fit.refit:
         runs = " and ".join(fit.refit)
-        notes.append(f"What was chosen was trained again with these {held_out:,} photos added: {runs}.")
+        notes.append(f"Trained again after the choice, with these {held_out:,} photos added: {runs}.")
     return Table(columns, rows, "Candidates", frozenset(measured), notes).without_empty_columns()
 
 
