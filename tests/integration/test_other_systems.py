@@ -1,4 +1,4 @@
-"""Prepare, train and evaluate in processes without what Windows and some file systems lack."""
+"""Prepare, train, evaluate and serve in processes without what Windows and some file systems lack."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ from alexnet.data.store import Store
 WITHOUT = """
 import errno, os, signal, sys
 
-sys.modules["fcntl"] = None
-for name in ("fork", "pread", "pwrite", "sched_getaffinity", "sysconf"):
+for name in ("fcntl", "grp", "pwd", "resource", "syslog", "termios"):
+    sys.modules[name] = None
+for name in ("fork", "getuid", "pread", "pwrite", "sched_getaffinity", "setsid", "sysconf"):
     delattr(os, name)
-for name in ("SIGUSR1", "pthread_sigmask"):
+for name in ("SIGHUP", "SIGUSR1", "SIGUSR2", "pthread_sigmask"):
     delattr(signal, name)
 
 def symlink(*anything, **options):
@@ -81,6 +82,38 @@ def test_a_tar_becomes_an_evaluated_run(tmp_path: Path, run_code) -> None:
 def digests(split) -> list[tuple[str, str]]:
     records = (split[index] for index in range(len(split)))
     return [(record.key, hashlib.sha256(record.image).hexdigest()) for record in records]
+
+
+IMPORTS = """
+import importlib, pkgutil
+import alexnet
+
+names = [each.name for each in pkgutil.walk_packages(alexnet.__path__, "alexnet.")]
+for name in names:
+    if not name.endswith(("__main__", "_triton")):  # Triton is for GPUs
+        importlib.import_module(name)
+print(len(names))
+"""
+
+
+def test_every_module_is_imported(run_code) -> None:
+    assert int(run_code(IMPORTS)) > 100
+
+
+SERVE = """
+from pathlib import Path
+from urllib.request import urlopen
+from alexnet.web.app import make_app
+from alexnet.web.served_model import open_models
+from alexnet.web.server import serving
+
+with serving(make_app(open_models([Path("pretrained")], "cpu"))) as address:
+    print(urlopen(f"{address}/api/models").status)
+"""
+
+
+def test_a_model_is_served(run_code) -> None:
+    assert run_code(SERVE) == "200\n"
 
 
 LOCK = """

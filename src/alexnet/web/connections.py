@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import resource
 import sys
 from typing import Any, cast
 
@@ -18,6 +17,11 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from alexnet.text import printable
 from alexnet.web.security import HEADERS
+
+try:
+    import resource as _resource
+except ImportError:  # Windows limits no process's files
+    _resource = None
 
 MAX_CONNECTIONS = 256
 """Connections at the same time, if the limit of open files permits so many."""
@@ -94,8 +98,10 @@ class Connection(H11Protocol):
 
 def most_connections() -> int:
     """The largest number of connections at the same time."""
-    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if files == resource.RLIM_INFINITY:
+    if _resource is None:
+        return MAX_CONNECTIONS
+    files, _ = _resource.getrlimit(_resource.RLIMIT_NOFILE)
+    if files == _resource.RLIM_INFINITY:
         return MAX_CONNECTIONS
     return max(4, min(MAX_CONNECTIONS, (files - _OTHER_FILES) // 2))
 
