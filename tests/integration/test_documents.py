@@ -90,6 +90,19 @@ def test_the_page_about_python_runs_from_top_to_bottom(
     assert (tmp_path / "runs" / "mine" / "evaluation.json").is_file()
 
 
+def test_the_tutorial_in_python(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    synthesize(tmp_path / "photos", classes=3, train_per_class=8, val_per_class=3)
+    synthesize(tmp_path / "new-photos", layout="folder", train_per_class=1, val_per_class=1, seed=1)
+    (block,) = code_blocks("docs/tutorial.md", "python")
+    small = '"schedule.epochs=1", "training.batch_size=8", "model.architecture.widths=[8,16,24,24,16,32,32]"'
+    assert '"schedule.epochs=8"' in block
+    exec(compile(block.replace('"schedule.epochs=8"', small), "docs/tutorial.md", "exec"), {})
+    assert len(re.findall(r"^\d+\.\d\d% \w+", capsys.readouterr().out, re.MULTILINE)) == 3
+
+
 @pytest.mark.slow
 def test_the_slurm_array_prepares_a_store(newcomer: Path, tmp_path: Path) -> None:
     (block,) = [block for block in code_blocks("docs/scaling.md", "") if "SBATCH" in block]
