@@ -17,13 +17,14 @@ from PIL import Image
 import alexnet
 from alexnet.cli.main import main
 from alexnet.data.store import Store, training_images
-from alexnet.errors import CommandError, Stopped
+from alexnet.errors import Busy, CommandError, Stopped
 from alexnet.evaluation.calibration import CalibrateOptions, calibrate
 from alexnet.evaluation.predictor import load
 from alexnet.fitting import candidates as fitting_candidates
 from alexnet.fitting import fit as fitting
 from alexnet.fitting.fit import FitOptions, fit_photos
 from alexnet.fitting.record import Fit
+from alexnet.io import exclusive_lock
 from alexnet.runs.calibration import tempered
 from alexnet.runs.run_dir import EnsembleDir, EnsembleMember, RunDir
 
@@ -217,6 +218,11 @@ def test_a_candidate_that_takes_too_long_is_left_out(
 def test_a_finished_fit_is_only_continued_on_request(fitted: Path, photos: Path) -> None:
     with pytest.raises(CommandError, match="is a fit: type --resume"):
         fit_photos(photos, fitted, OPTIONS)
+
+
+def test_one_process_at_a_time_continues_a_fit(fitted: Path, photos: Path) -> None:
+    with exclusive_lock(fitted), pytest.raises(Busy, match="another process is using"):
+        fit_photos(photos, fitted, RESUMED)
 
 
 def test_a_fit_that_was_stopped_while_photos_were_prepared_is_continued(photos: Path, tmp_path: Path) -> None:

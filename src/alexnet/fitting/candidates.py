@@ -75,8 +75,6 @@ class Candidate:
     config: RunConfig
     init_from: str = ""
     """`pretrained`, or the name of a candidate before it; empty for random weights."""
-    test_cost: float = 1.0
-    """Time to test a photo, relative to `linear`."""
     most_minutes: float = 0.0
     """It is no candidate if its training takes longer than this; 0 if its length is known."""
 
@@ -242,7 +240,7 @@ def _linear_large(photos: Photos, seed: int) -> Candidate:
     sizes = (f"data.input_size={LARGE_INPUT}", f"data.test_size={LARGE_TEST_SIZE}")
     config = _small_network(photos, seed, *sizes, "training.fit_last_layer=yes", "schedule.epochs=0")
     title = f"the same with photos of {LARGE_INPUT} instead of {INPUT} pixels"
-    return Candidate(LINEAR_LARGE, title, config, PRETRAINED, test_cost=(LARGE_INPUT / INPUT) ** 2)
+    return Candidate(LINEAR_LARGE, title, config, PRETRAINED)
 
 
 def _fine_tuned(photos: Photos, seed: int, length: _Length) -> Candidate:

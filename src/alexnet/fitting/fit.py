@@ -27,7 +27,7 @@ from alexnet.data.remote import local_source
 from alexnet.data.sources import Source, SourceOptions, open_source
 from alexnet.data.sources.base import path_of
 from alexnet.data.store import Store
-from alexnet.errors import AlexNetError, CommandError, DataError, Stopped
+from alexnet.errors import AlexNetError, CommandError, DataError, Stopped, WorkError
 from alexnet.evaluation import ensemble
 from alexnet.evaluation.calibration import CalibrateOptions, calibrate
 from alexnet.evaluation.inference import InferenceOptions
@@ -42,6 +42,7 @@ from alexnet.fitting.record import REFIT, CandidateResult, Fit, Suspect
 from alexnet.fitting.splits import CHOICE, TEST, TRAIN, with_three_splits
 from alexnet.hardware import choose_device, cpu_count, describe_device
 from alexnet.interop.export import export
+from alexnet.io import exclusive_lock
 from alexnet.progress import Progress, ProgressBar, no_progress, no_progress_bar
 from alexnet.runs.calibration import CALIBRATION_FILE
 from alexnet.runs.metrics_log import has_finished, last_layer_strength, training_end
@@ -59,8 +60,8 @@ SAMPLED_PHOTOS = 200
 """Photos whose sizes choose the side of the store."""
 RESERVED = 0.15
 """Share of the time that is kept for what comes after training, at least."""
-CROP_COST, TEN_CROPS_COST = 0.4, 4.0
-"""Time to test a photo with one crop and with ten; the unit is that of one photo in training."""
+CROP_COST, TEN_CROPS_COST = 0.4, 10.0
+"""Time to test a photo with one crop, relative to one in training, and with ten, relative to one crop."""
 REPORT_SECONDS = 15.0
 """For reading models, tables and the report."""
 
@@ -146,22 +147,27 @@ class _Fitting:
         """Photos per second in the training of the small network."""
         self.directories: dict[str, str] = {}
         """The run directory of each candidate in this call."""
-        self.test_costs: dict[str, float] = {}
-        """By run directory."""
 
     def make(self) -> FitResult:
-        """The finished fit."""
+        """The finished fit; Busy if another process is at it."""
         place = local_source(self.photos, self.options.fetch_progress, self.log)
         self.start = time.monotonic()
         source = self._source(place)
         for line in describe_overview(overview(source)):
             self.log(line)
+        try:
+            self.run.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise WorkError(f"cannot make {self.run} ({error.strerror}): choose another directory") from error
+        with exclusive_lock(self.run):
+            return self._made(source)
+
+    def _made(self, source: Source) -> FitResult:
         store = self._prepared(source)
         state = self._begun(store)
         predictions: dict[str, Predictions] = {}
         for candidate in self._planned(store, state):
             name = self.directories[candidate.name] = self._directory(candidate, state)
-            self.test_costs[name] = candidate.test_cost
             if any(each.name == name for each in state.candidates):
                 continue
             trained = self._trained(candidate, name, store)
@@ -180,8 +186,7 @@ class _Fitting:
         EnsembleDir(self.run).write(
             self.run.name, [EnsembleMember(name=name, pretraining=False) for name in state.members]
         )
-        costs = sum(self.test_costs.get(name, 1.0) for name in chosen)
-        views = self._test_views(costs * (state.splits[CHOICE] + state.splits[TEST]))
+        views = self._test_views([predictions[name] for name in chosen], state.splits)
         tested = EvaluateOptions(split=TEST, views=views, device=self.device, progress=self.options.progress)
         evaluations = evaluate_runs(self.run, store, tested)
         (self.run / CALIBRATION_FILE).unlink(missing_ok=True)  # of an earlier choice
@@ -254,9 +259,13 @@ class _Fitting:
         wrong, photos = percentage(found[-1].top1.error), counted(found[-1].images, "test photo")
         return f"; with the earlier ones, {wrong} of {photos} were wrong"
 
-    def _test_views(self, photos: float) -> str:
-        """The default views of the chosen models, or the central crop where they would take too long."""
-        seconds = TEN_CROPS_COST * photos / self.speed
+    def _test_views(self, chosen: Sequence[Predictions], photos: Mapping[str, int]) -> str:
+        """The default views of the chosen models, or the central crop where they would take too long.
+
+        `chosen` are their predictions with that crop, which know how long they took.
+        """
+        per_photo = TEN_CROPS_COST * sum(each.seconds / len(each.labels) for each in chosen)
+        seconds = per_photo * (photos[CHOICE] + photos[TEST])
         if seconds <= RESERVED * 60 * self.options.minutes:
             return ""  # the time kept in `_after_training`
         self.log(
