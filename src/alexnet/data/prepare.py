@@ -266,7 +266,7 @@ def _bring_up_to_date(
     refuse_without_decoder(job.source)
     _claim(job)
     with exclusive_lock(path):
-        if finished or found.changed or found.relabeled or found.removed:
+        if finished or found.changed or found.relabeled or found.moved or found.removed:
             log(_described(path, tasks, found))
         _remove_outdated(job, notes, found)
         missing = [task for task in tasks if task not in found.current]

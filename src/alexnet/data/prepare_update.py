@@ -145,6 +145,8 @@ class SourceChanges:
     """Photos or boxes with other contents."""
     relabeled: list[str] = field(default_factory=list[str])
     """Photos with the same contents and another label, also where only the order of classes is another."""
+    moved: list[str] = field(default_factory=list[str])
+    """Photos that were in another split."""
     new: list[str] = field(default_factory=list[str])
     removed: list[str] = field(default_factory=list[str])
 
@@ -153,6 +155,7 @@ class SourceChanges:
         kinds = {
             "changed": self.changed,
             "with another label": self.relabeled,
+            "in another split than before": self.moved,
             "new": self.new,
             "removed": self.removed,
         }
@@ -183,8 +186,28 @@ def find_changes(
     for task in tasks:
         if task not in found.current:
             _compare_photos(source.splits[task.split], task, before, found, by_stamp)
+    _find_moved(source, before, found)
     found.removed = [f"{split}/{key}" for split, key in before]
     return found
+
+
+def _find_moved(source: Source, before: dict[tuple[str, str], PhotoNote], found: SourceChanges) -> None:
+    """Tells new photos that were in another split from the others; removes them from those `before`."""
+    gone = {key for _, key in before}
+    arrived = {name for name in found.new if name.partition("/")[2] in gone}
+    others = {name for name, _ in before}
+    for name, split in source.splits.items() if arrived else ():
+        for index in range(len(split)):
+            key = split.key(index)
+            if f"{name}/{key}" not in arrived:
+                continue
+            for other in others:
+                photo = before.get((other, key))
+                if photo is not None and _same_contents(split, index, "", photo):
+                    del before[other, key]
+                    found.new.remove(f"{name}/{key}")
+                    found.moved.append(f"{name}/{key}")
+                    break
 
 
 def _still_right(split: SourceSplit, task: ShardTask, note: ShardNote, by_stamp: bool) -> ShardNote | None:

@@ -165,6 +165,22 @@ def test_the_shards_of_changed_photos_are_made_again(
     assert made(photos, store) == []
 
 
+def test_a_photo_that_moved_to_another_split_is_told_from_another_one_of_its_name(
+    photos: Path, tmp_path: Path
+) -> None:
+    for annotated in (photos / "train/ant").glob("*.xml"):
+        annotated.unlink()
+    made(photos, tmp_path / "store")
+    (photos / "train/bee/11.png").rename(photos / "val/bee/11.png")
+    (photos / "train/bee/10.png").unlink()
+    write_photo(photos / "val/bee/10.png", 79)
+    (line,) = made(photos, tmp_path / "store")
+    moved = "1 in another split than before (val/bee/11.png)"
+    assert f"{moved}, 1 new (val/bee/10.png), 1 removed (train/bee/10.png)" in line
+    made(photos, tmp_path / "new")
+    assert contents(tmp_path / "store") == contents(tmp_path / "new")
+
+
 def test_classes_with_other_names_are_other_photos(photos: Path, store: Path, tmp_path: Path) -> None:
     """Half of the photos stay, so the store follows."""
     rename_class(photos)
