@@ -21,12 +21,12 @@ INPUT, TEST_SIZE = 64, 72
 """Pixels of a training crop of the small network, and of the square that test crops are cut from."""
 LARGE_INPUT, LARGE_TEST_SIZE = 112, 128
 """The same for `linear-large`: it sees details where `linear` sees whole objects."""
-MANY = 100
+MANY = 500
 """From so many training photos per class on, a network is trained from random weights."""
-VERY_MANY, LONG_MINUTES = 500, 30
-"""From so many photos per class and minutes on, that network is `alexnet-modern`, with 20 million weights."""
-MOST_EPOCHS, LEAST_EPOCHS = 60, 4
-"""Of a training, and for a network from random weights; chosen without a measurement."""
+LONG_MINUTES = 30
+"""From so many minutes on, that network is `alexnet-modern`, with 20 million weights."""
+MOST_EPOCHS, LEAST_EPOCHS = 60, 30
+"""Of a training, and for a network from random weights."""
 ENOUGH_EPOCHS = 30
 """If `fine-tuned` can have so many and be trained again with the photos that choose, it gets no more."""
 MODERN_COST = 2.0
@@ -167,7 +167,7 @@ def plan(photos: Photos, seconds: float, speed: Speed, seed: int) -> Plan:
         twice = left * epochs_per_second >= ENOUGH_EPOCHS * photos.trainings
         length = _Length.within(left / photos.trainings if twice else left, epochs_per_second)
         found.append(_fine_tuned(photos, seed, length))
-    if scratch and photos.per_class >= VERY_MANY and seconds >= 60 * LONG_MINUTES:
+    if scratch and seconds >= 60 * LONG_MINUTES:
         found.append(_modern(photos, seed, _Length.within(scratch, epochs_per_second / MODERN_COST)))
     elif scratch:
         found.append(_small(photos, seed, _Length.within(scratch, epochs_per_second)))
