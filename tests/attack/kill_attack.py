@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pytest
 import tiny
 from attack.kills import count, killed_at
 from attack.outcomes import Trial, judged
@@ -40,12 +41,14 @@ from alexnet.data.store import Store
 from alexnet.errors import Interrupted, Stopped
 from alexnet.evaluation.inference import InferenceOptions
 from alexnet.experiments.claim_results import read_claim
+from alexnet.fitting import candidates
+from alexnet.fitting.record import Fit
 from alexnet.interop.export import export
 from alexnet.runs.metrics_log import read_metrics
 from alexnet.runs.results import read_results
 from alexnet.runs.run_dir import EnsembleDir, RunDir
 
-ENSEMBLE, CLAIMS, CLAIM = "ensemble", "claims", "lrn"
+ENSEMBLE, CLAIMS, FIT, CLAIM = "ensemble", "claims", "fit", "lrn"
 """Folders that the commands make, and the claim that is tested."""
 
 
@@ -129,6 +132,34 @@ def _observe_claims(subject: Subject) -> Any:
     )
 
 
+def _fit(subject: Subject) -> None:
+    photos, folder = str(subject.folder / PHOTOS), str(subject.folder / FIT)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(candidates, "MOST_EPOCHS", 1)
+        patch.setattr(candidates, "FISHER_SHARE", 0.0)  # sift-fv takes longer
+        few = ("--minutes", "60", "--device", "cpu", "--workers", "1", "--resume")
+        _typed("fit", photos, "--run", folder, *few)
+
+
+def _observe_fit(subject: Subject) -> Any:
+    """What the first round made: after a kill in the last moments the repeated command makes a second one."""
+    folder = subject.folder / FIT
+    made = Fit.read(folder)
+    tested = {(each.split, each.images) for each in read_results(folder)}
+    assert made.chosen and alexnet.load(folder, device="cpu").calibration is not None
+    assert ("test", made.splits["test"]) in tested
+    first = [each for each in made.candidates if not each.name[-1].isdigit()]
+    return (
+        made.splits,
+        made.store_digest,
+        [(each.name, each.errors, each.updates) for each in first],
+        [
+            digest_of(*alexnet.load(folder / each.name, device="cpu").model.state_dict().values())
+            for each in first
+        ],
+    )
+
+
 def _removing(*names: str) -> Callable[[Subject], None]:
     def remove(subject: Subject) -> None:
         for name in names:
@@ -145,6 +176,7 @@ COMMANDS = {
     "prepare": Command(_removing(STORE), _prepare, observe_prepare),
     "ensemble": Command(_removing(), _ensemble, _observe_ensemble),
     "claims": Command(_removing(), _claims, _observe_claims),
+    "fit": Command(_removing(), _fit, _observe_fit),
 }
 
 

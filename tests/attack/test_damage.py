@@ -20,7 +20,7 @@ from alexnet import checksum
 from alexnet.cli.main import main
 
 SEEDS = range(12)
-MOMENTS = {"ensemble": 3, "claims": 3}
+MOMENTS = {"ensemble": 3, "claims": 3, "fit": 2}
 """Moments at which these commands are killed, others at six; `python -m tests.attack` tries all."""
 LOSES_EARLY = 3
 """A seed with which a process is killed in its first seconds."""

@@ -398,13 +398,11 @@ class _Fitting:
         init_from: str,
         minutes: float | None = None,
     ) -> None:
-        """Trains a run to its end: a new one with `config`, or one that was stopped.
+        """Trains a run to its end: a new one with `config`, or one that was stopped, also while it ended.
 
         `init_from` is `pretrained`, the directory of another run of this fit, or empty.
         """
         place = RunDir(self.run / name)
-        if has_finished(place.metrics_file):
-            return
         begun = place.config_file.is_file()
         train(
             place.config() if begun else config,
