@@ -5,7 +5,7 @@
 
 For each seed the photos are divided into test photos and others, of which `--per-class` are kept, as in
 `benchmarks.own_photos`. Each candidate is trained on them, those that gain from time on `--seen` photos, each
-photo once an epoch, and tested once with the central crop; so are averages of candidates. Nothing depends on
+photo once an epoch, and tested once with the center crop; so are averages of candidates. Nothing depends on
 the speed of the machine but the minutes. DIR/candidates.json gets a row for each; what is there is not
 measured again.
 """

@@ -36,7 +36,7 @@ BARE = "the model alone, batch 16"
 
 
 def measure(source: Source, device: torch.device) -> list[Measurement]:
-    """One row for the central crop of each photo, and one for ten crops.
+    """One row for the center crop of each photo, and one for ten crops.
 
     Clients in another process, on the same cores, send whole photos and wait for each response.
     """

@@ -47,7 +47,7 @@ def evaluation(
 
 
 def calibration(**changes: Any) -> Calibration:
-    """A calibration of the central view."""
+    """A calibration of the center view."""
     values: dict[str, Any] = {
         "temperature": 2.0,
         "views": ViewSet("center"),

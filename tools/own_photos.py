@@ -56,7 +56,7 @@ def by_photos(results: Path) -> Table:
             _errors([row for row in here if row.candidate == name]) for name in (*CANDIDATES, *averages)
         ]
         body.append((*_described(photos, per_class, here), *_cells(errors)))
-    return _table(columns, body, "the central crop")
+    return _table(columns, body, "the center crop")
 
 
 def training(results: Path) -> Table:

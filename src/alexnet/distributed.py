@@ -52,7 +52,7 @@ def running(device: torch.device) -> Generator[None, None, None]:
         if not ended:
             raise
         raise WorkError(
-            f"rank {ended[0]} of {len(peers)} has ended, see its own message; this is rank {rank()}: "
+            f"rank {ended[0]} of {len(peers)} has ended (see its own message), so rank {rank()} stops, too: "
             "type the same command with --resume"
         ) from error
     finally:

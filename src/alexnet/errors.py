@@ -32,8 +32,8 @@ class Diverged(WorkError):  # noqa: N818 - what happened, as the field says it
 
     def __str__(self) -> str:
         return (
-            f"{super().__str__()}; the last checkpoint, if there is one yet, is from before it: "
-            "--resume with a lower optimizer.lr, or with optimizer.gradient_clip=1"
+            f"{super().__str__()}; the last checkpoint, if any, was saved before this: type the "
+            "same command with --resume and a lower optimizer.lr, or optimizer.gradient_clip=1"
         )
 
 

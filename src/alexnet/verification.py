@@ -99,7 +99,7 @@ def verify(path: Path) -> Verification:
     runs = [each for each in folders if (each / "config.json").is_file() or (each / "checkpoints").is_dir()]
     runs = [each for each in runs if each not in repositories]
     if not stores and not runs and not repositories:
-        raise CommandError(f"{path} is no store, run or exported file, and no folder of them")
+        raise CommandError(f"{path} is not a store, run or exported file, nor a folder of these")
     for store in stores:
         _verify_store(store, found)
     for run in runs:
@@ -243,7 +243,7 @@ def _verify_checkpoints(run: RunDir, resume: str, found: Verification) -> None:
         if read.has_state and not names:
             whole.append(path)
     from_there = f"{resume} continues at {whole[0].name}" if whole else f"delete {run.path} and train again"
-    unused = f"none is needed to use the weights; to train on, begin a new run with --init-from {run.path}"
+    unused = f"not needed to use the weights; to train further, start a new run with --init-from {run.path}"
     for each in damaged:
         only_state = not whole and each.file.endswith(STATE)
         found.problems.append(dataclasses.replace(each, repair=unused if only_state else from_there))

@@ -294,7 +294,7 @@ def test_a_fit_without_time_for_ten_crops_is_calibrated(
     monkeypatch.setattr(fitting, "TEN_CROPS_COST", 1e9)
     lines: list[str] = []
     fit_photos(photos, tmp_path / "run", replace(OPTIONS, minutes=0.1, log=lines.append))
-    assert any(line.startswith("tested with the central crop only") for line in lines)
+    assert any(line.startswith("tested with the center crop only") for line in lines)
     assert load(tmp_path / "run", "cpu").calibration is not None
 
 

@@ -94,7 +94,7 @@ def features_of(
     layer: str = "",
     options: InferenceOptions = DEFAULTS,
 ) -> Vectors:
-    """(N, D) float32: the activations of `layer` for the central crop of every image, in the store's order.
+    """(N, D) float32: the activations of `layer` for the center crop of every image, in the store's order.
 
     Reads the run's file if it was computed with the same weights on the same store. Otherwise computes it, or
     resumes an interrupted computation, with one batch in memory. Nothing is cached for an exported file. An
@@ -159,7 +159,7 @@ def _extract(
     batch_size: int,
     progress: Callable[[int], None],
 ) -> Vectors:
-    """The array (N, D) that `allocate` returned, filled with a layer's activations for the central crops.
+    """The array (N, D) that `allocate` returned, filled with a layer's activations for the center crops.
 
     CommandError for an unknown layer or an empty split; WorkError if an activation is NaN or Inf.
     """

@@ -1,4 +1,4 @@
-"""Saliency maps of the central crop: Grad-CAM, and occlusion (the effect of covering a part).
+"""Saliency maps of the center crop: Grad-CAM, and occlusion (the effect of covering a part).
 
 captum is not used: its hooks need modules, but the operations after a convolution are fused into one kernel
 here, or work in place. Its occlusion averages windows per pixel, whereas the paper's map has one value per
@@ -97,7 +97,7 @@ def last_maps(classifier: Predictor) -> str:
 
 
 def map_sizes(classifier: Predictor) -> dict[str, tuple[int, int]]:
-    """Rows and columns of the feature maps of the central crop, of each layer that has maps, in order."""
+    """Rows and columns of the feature maps of the center crop, of each layer that has maps, in order."""
     model, preprocessing = classifier.model, classifier.preprocessing
     blank = np.zeros((1, preprocessing.side, preprocessing.side, preprocessing.data.channels), np.uint8)
     ((inputs, _),) = _inputs(classifier, blank, [0], 1)
@@ -110,7 +110,7 @@ def map_sizes(classifier: Predictor) -> dict[str, tuple[int, int]]:
 def _inputs(
     classifier: Predictor, squares: Squares, labels: Sequence[int], count: int
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Model inputs of at most `count` central crops, and their labels, on the model's device."""
+    """Model inputs of at most `count` center crops, and their labels, on the model's device."""
     preprocessing, classes = classifier.preprocessing, len(classifier.classes)
     if len(labels) != len(squares) or not all(0 <= label < classes for label in labels):
         raise CommandError(f"labels {list(labels)} are not one of {classes} classes for each photo")

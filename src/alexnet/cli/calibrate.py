@@ -21,7 +21,9 @@ def command(
     ] = None,
     accuracy: Annotated[
         float,
-        typer.Option(metavar="N", help="Accuracy of the photos that `predict --min-score auto` keeps."),
+        typer.Option(
+            metavar="N", help="Target accuracy of the predictions that `predict --min-score auto` keeps."
+        ),
     ] = 0.95,
     views: Annotated[
         str, typer.Option(metavar=VIEWS_METAVAR, help=VIEWS_HELP, autocompletion=view_names)

@@ -31,7 +31,7 @@ DEFAULT_FOLDER = Path("claims")
 def command(
     words: Annotated[
         list[str] | None,
-        typer.Argument(metavar="ID|KEY=VALUE...", help="Claims, or `all`; settings of all runs."),
+        typer.Argument(metavar="ID|KEY=VALUE...", help="Claims to test, or `all`; settings for all runs."),
     ] = None,
     store: Annotated[Path | None, typer.Option(help="The store made by `alexnet prepare`.")] = None,
     run: Annotated[

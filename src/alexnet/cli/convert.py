@@ -16,7 +16,7 @@ def command(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="The folder to write.")],
     to: Annotated[
         str,
-        typer.Option(metavar="imagefolder|parquet|webdataset", help="The form to write."),
+        typer.Option(metavar="imagefolder|parquet|webdataset", help="The format to write."),
     ],
     splits: Annotated[
         str, typer.Option(metavar="SPLIT,SPLIT,...", help="Only these splits.  [default: all]")
@@ -39,4 +39,4 @@ def command(
     counts = ", ".join(f"{name} {count:,}" for name, count in made.images.items())
     write_lines(f"{out}: {counts} images in {made.files:,} files")
     if made.has_boxes:
-        write_notes("boxes were not written: these forms have no usual place for them")
+        write_notes("boxes were not written: these formats have no standard place for them")

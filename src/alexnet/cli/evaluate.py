@@ -40,11 +40,11 @@ def command(
         str,
         typer.Option(
             metavar="PHOTOS",
-            help="Labeled photos in any known form, in place of a store; nothing is prepared or saved.",
+            help="Labeled photos in any supported format, instead of a store; nothing is prepared or saved.",
         ),
     ] = "",
     split: Annotated[
-        str, typer.Option(help="The split to test. Of a store by default val, or test for a fit.")
+        str, typer.Option(help="The split to test. By default val of a store; test for a fit.")
     ] = "",
     views: Annotated[
         str, typer.Option(metavar=VIEWS_METAVAR, help=VIEWS_HELP, autocompletion=view_names)
@@ -54,7 +54,8 @@ def command(
         Path | None, typer.Option(metavar="FILE.json", help="Also write the result to this file.")
     ] = None,
     per_class: Annotated[
-        bool, typer.Option("--per-class", help="List every class, also of many; by default the worst.")
+        bool,
+        typer.Option("--per-class", help="List every class; by default, only the worst if there are many."),
     ] = False,
     confusion: Annotated[
         Path | None,
@@ -112,7 +113,7 @@ def command(
     if photos and store is not None:
         raise CommandError("--photos and --store exclude each other: use one of them")
     if options != SourceOptions() and not photos:
-        raise CommandError("how photos are read can be chosen only with --photos PHOTOS")
+        raise CommandError("options that choose how photos are read need --photos PHOTOS")
     chosen = EvaluateOptions(
         split=split,
         views=view_set(views, scales),

@@ -87,7 +87,8 @@ def command(
 
     if [out, hub, web].count(None) != 2:
         raise CommandError(
-            "type one of OUT, a .safetensors or .onnx file, --hub DIR, a folder for the Hub, or --web DIR"
+            "type exactly one of OUT (a .safetensors or .onnx file), --hub DIR (a folder for the Hub) and "
+            "--web DIR"
         )
     if runtime is not None and web is None:
         raise CommandError("--runtime is for a web page: add --web DIR")

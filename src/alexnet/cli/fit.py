@@ -34,18 +34,25 @@ def command(
     photos: Annotated[
         str,
         typer.Argument(
-            metavar="PHOTOS", help="Labeled photos in any known form, also at an address (s3://)."
+            metavar="PHOTOS", help="Labeled photos in any supported format; a URL such as s3:// works, too."
         ),
     ],
     run: Annotated[Path, typer.Option(help="The directory to create: store, models, report.")],
     options: SourceOptions,
-    minutes: Annotated[float, typer.Option(min=0.1, help="About how long it may take.")] = 10.0,
+    minutes: Annotated[float, typer.Option(min=0.1, help="Approximate time limit in minutes.")] = 10.0,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Continue: with more minutes, or more or corrected photos.")
+        bool,
+        typer.Option(
+            "--resume", help="Continue an existing fit: with more minutes, or with added or corrected photos."
+        ),
     ] = False,
     seed: Annotated[int, typer.Option(help="Seed of weights, order and augmentation.")] = 0,
     group_by: Annotated[
-        str, typer.Option(metavar="REGEX", help="Photos with the same match in their path stay in one split.")
+        str,
+        typer.Option(
+            metavar="REGEX",
+            help="Regular expression; photos whose paths have the same match stay in one split.",
+        ),
     ] = "",
     drop_duplicates: Annotated[
         bool,

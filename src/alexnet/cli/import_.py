@@ -32,15 +32,24 @@ def command(
         ),
     ] = None,
     variant: Annotated[
-        str, typer.Option(metavar="caffe|caffenet", help="For a .caffemodel that does not name its model.")
+        str,
+        typer.Option(
+            metavar="caffe|caffenet", help="The model of a .caffemodel whose file does not name it."
+        ),
     ] = "",
     classes: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="A line wnid or wnid<TAB>name per class, if not ImageNet's 1,000."),
+        typer.Option(
+            metavar="FILE",
+            help="Text file with one wnid or wnid<TAB>name per line, if the classes are not ImageNet's "
+            "1,000.",
+        ),
     ] = None,
     rename: Annotated[
         list[str] | None,
-        typer.Option(metavar="OLD=NEW", help="Name a layer as the model does: fc8_flickr=fc8. Repeatable."),
+        typer.Option(
+            metavar="OLD=NEW", help="Rename a layer of FILE to the model's name: fc8_flickr=fc8. Repeatable."
+        ),
     ] = None,
 ) -> None:
     """Make a run directory from weights of torchvision (AlexNet, VGG) or Caffe (AlexNet).

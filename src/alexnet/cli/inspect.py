@@ -26,7 +26,7 @@ def command(
     source: Annotated[
         str,
         typer.Argument(
-            metavar="SOURCE|STORE", help="Photos in any known form, also at an address, or a store."
+            metavar="SOURCE|STORE", help="Photos in any supported format (a path or a URL), or a store."
         ),
     ],
     options: SourceOptions,
@@ -53,7 +53,9 @@ def command(
         _inspect_store(place, near_duplicates, as_json, tables, per_class)
         return
     if near_duplicates:
-        raise CommandError(f"{source} is no store: prepare it first, then use --near-duplicates on the store")
+        raise CommandError(
+            f"{source} is not a store: prepare it first, then use --near-duplicates on the store"
+        )
 
     # As it is: only `prepare` holds out a validation split.
     opened = open_source(place, val_fraction=0, options=options)

@@ -18,14 +18,16 @@ def command(
     ),
     model: Annotated[
         Path | None,
-        typer.Option(metavar="RUN|FILE", help="An AlexNet trained with dropout: averages its masks."),
+        typer.Option(
+            metavar="RUN|FILE", help="An AlexNet trained with dropout; also draws dropout as model averaging."
+        ),
     ] = None,
     store: Annotated[
         Path | None, typer.Option(help="The store with the photos for --model, made by `alexnet prepare`.")
     ] = None,
-    masks: Annotated[int, typer.Option(min=1, help="Number of masks that are averaged at most.")] = 100,
-    seeds: Annotated[int, typer.Option(min=1, help="Number of times that masks are drawn.")] = 3,
-    photos: Annotated[int, typer.Option(min=1, help="Number of validation photos at most.")] = 2000,
+    masks: Annotated[int, typer.Option(min=1, help="Largest number of dropout masks to average.")] = 100,
+    seeds: Annotated[int, typer.Option(min=1, help="How many times to draw the masks.")] = 3,
+    photos: Annotated[int, typer.Option(min=1, help="Largest number of validation photos.")] = 2000,
     device: Annotated[str, typer.Option(metavar="auto|cpu|cuda|cuda:1|mps")] = "auto",
 ) -> None:
     """Draw the figures of a lecture on AlexNet that are not about one run.

@@ -35,7 +35,7 @@ STANDARD_INPUT = "-"
 def command(
     images: Annotated[
         list[str],
-        typer.Argument(metavar="PHOTO...", help="Files, folders or addresses; - for standard input."),
+        typer.Argument(metavar="PHOTO...", help="Files, folders or URLs; - for standard input."),
     ],
     model: Annotated[
         Path | None,
@@ -60,8 +60,10 @@ def command(
         str,
         typer.Option(
             metavar="N|auto",
-            help="`not sure` if the most probable class is less probable; auto: see `alexnet calibrate`. "
-            "For a detector: minimum probability of an object at a window whose box is used. "
+            help="Print `not sure` if the highest probability is below N; auto: the threshold found by "
+            "`alexnet "
+            "calibrate`. For a detector: use the box of a window only if its object probability is at "
+            "least N. "
             f"[default: 0; {DEFAULT_MIN_SCORE:g} for a detector]",
         ),
     ] = "",

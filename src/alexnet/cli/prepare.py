@@ -44,14 +44,16 @@ def command(
     source: Annotated[
         str,
         typer.Argument(
-            metavar="SOURCE", help="Labeled photos in any known form, also at an address (s3://)."
+            metavar="SOURCE", help="Labeled photos in any supported format; a URL such as s3:// works, too."
         ),
     ],
     store: Annotated[Path, typer.Argument(metavar="STORE", help="A new folder.")],
     side: Annotated[
         int | None, typer.Option(help="(Shorter) side in pixels. By default 256; 32 for digits.")
     ] = None,
-    shape: Annotated[_Shape, typer.Option(help="The central square or the whole photo.")] = _Shape.square,
+    shape: Annotated[
+        _Shape, typer.Option(help="Store the central square or the whole photo.")
+    ] = _Shape.square,
     resize: Annotated[
         _Resize | None,
         typer.Option(
@@ -67,7 +69,9 @@ def command(
         int | None, typer.Option(help="3 for color, 1 for gray. By default 3; 1 for digits.")
     ] = None,
     quality: Annotated[int, typer.Option(help="JPEG quality, 1 to 100.")] = 95,
-    val_fraction: Annotated[float, typer.Option(help="Held out if there is no validation split.")] = 0.1,
+    val_fraction: Annotated[
+        float, typer.Option(help="Fraction of each class to hold out if there is no validation split.")
+    ] = 0.1,
     group_by: Annotated[
         str,
         typer.Option(
@@ -80,7 +84,7 @@ def command(
         bool,
         typer.Option(
             "--drop-duplicates",
-            help="Keep one of each set of photos with the same pixels, in test before val before train.",
+            help="Keep one photo of each set of identical ones: the one in test, else in val, else in train.",
         ),
     ] = False,
     classes: Annotated[
@@ -89,7 +93,7 @@ def command(
     ] = None,
     exif: Annotated[
         bool | None,
-        typer.Option(help="Rotate photos by their EXIF orientation. By default yours, not ImageNet's."),
+        typer.Option(help="Apply the EXIF orientation. By default on, except for ImageNet's photos."),
     ] = None,
     *,
     options: SourceOptions,

@@ -38,7 +38,8 @@ def command(
         int,
         typer.Option(
             min=0,
-            help="Number of runs with the slowest figures: activations, saliency, nearest images.",
+            help="Number of runs for which the slowest figures are drawn: activations, saliency, nearest "
+            "images.",
         ),
     ] = 3,
     figures: Annotated[

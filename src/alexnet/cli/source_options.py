@@ -33,14 +33,17 @@ def source_options(
         str, typer.Option(metavar="FILE,...", help="The text file that labels the photos.")
     ] = "",
     image_column: Annotated[
-        str, typer.Option(metavar="NAME", help="The photos' column of a label file, parquet or Arrow.")
+        str, typer.Option(metavar="NAME", help="Column of the photos in a label file, parquet or Arrow.")
     ] = "",
     label_column: Annotated[
-        str, typer.Option(metavar="NAME", help="The labels' column of a label file, parquet or Arrow.")
+        str, typer.Option(metavar="NAME", help="Column of the labels in a label file, parquet or Arrow.")
     ] = "",
     label_numbers: Annotated[
         _LabelNumbers | None,
-        typer.Option(help="Numbers in a label file: names of classes, or positions from 0 or 1."),
+        typer.Option(
+            help="How to read numbers in a label file: as class names, or as class positions counted from "
+            "0 or 1."
+        ),
     ] = None,
     labels_from_names: Annotated[
         bool,
@@ -60,7 +63,12 @@ def source_options(
         ),
     ] = "",
     configuration: Annotated[
-        str, typer.Option(metavar="NAME", help="Which of several configurations of parquet files.")
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="Which data set to use if the folder holds several (configurations of parquet files, "
+            "EMNIST).",
+        ),
     ] = "",
 ) -> SourceOptions:
     """The options as readers of sources take them; CommandError for splits that are written otherwise."""

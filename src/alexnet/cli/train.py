@@ -46,13 +46,15 @@ def command(
         float | None,
         typer.Option(
             min=0,
-            help="Save and exit with code 75 after this many minutes; for a run that ends then: minutes=N.",
+            help="Save and exit with code 75 after this many minutes. To make the schedule end then, use the "
+            "setting minutes=N.",
         ),
     ] = None,
     weights_only: Annotated[
         bool,
         typer.Option(
-            "--weights-only", help="Keep a finished run's weights alone: smaller, but not for more epochs."
+            "--weights-only",
+            help="Keep only the weights of the finished run: smaller, but it cannot be trained further.",
         ),
     ] = False,
     device: Annotated[str, typer.Option(metavar="auto|cpu|cuda|cuda:1|mps")] = "auto",

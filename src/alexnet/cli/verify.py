@@ -20,7 +20,8 @@ def command(
         list[Path],
         typer.Argument(
             metavar="STORE|RUN|FILE...",
-            help="Stores, runs, exported files, or folders of them, as of fit and ensemble.",
+            help="Stores, runs, exported files, or folders that contain them, such as those of fit and "
+            "ensemble.",
         ),
     ],
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document that lists all.")] = False,
@@ -45,8 +46,8 @@ def command(
         write_lines(*(line for each in found for line in each.describe()))
     damaged = [problem.file for each in found for problem in each.problems]
     if damaged:
-        more = f" and {len(damaged) - 1:,} more" if len(damaged) > 1 else ""
-        raise DataError(f"{damaged[0]}{more} damaged: see above for what repairs it")
+        more, them = (f" and {len(damaged) - 1:,} more are", "them") if len(damaged) > 1 else (" is", "it")
+        raise DataError(f"{damaged[0]}{more} damaged: the output shows how to repair {them}")
 
 
 _COLUMNS = {"path": str, "state": str, "files": int, "file": str, "found": str, "repair": str}

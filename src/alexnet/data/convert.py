@@ -61,7 +61,7 @@ def convert_store(
     labels; CannotWrite if the disk refuses.
     """
     if to not in FORMS:
-        raise CommandError(f"no form {to!r}; it must be one of {', '.join(FORMS)}")
+        raise CommandError(f"unknown format {to!r}; it must be one of {', '.join(FORMS)}")
     if out.exists() and (out.is_file() or any(out.iterdir())):
         raise AlreadyExists(f"{out} exists: choose another folder")
     parts = [store.split(name) for name in splits or store.splits]

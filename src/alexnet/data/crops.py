@@ -15,7 +15,7 @@ Positions = NDArray[np.int64]
 
 
 def center(side: int, crop: int) -> Positions:
-    """(1, 3): the central crop; half a pixel up and left if it cannot be centered exactly."""
+    """(1, 3): the center crop; half a pixel up and left if it cannot be centered exactly."""
     middle = (side - crop) // 2
     return np.array([[middle, middle, 0]])
 

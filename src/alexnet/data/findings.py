@@ -154,7 +154,9 @@ def _describe_dropped(found: Findings) -> list[str]:
         return []
     lines = [f"dropped duplicates: {found.dropped:,}"]
     if found.dropped_across_classes:
-        lines[0] += f", {found.dropped_across_classes:,} of them from another class than the photo that stays"
+        lines[0] += (
+            f", {found.dropped_across_classes:,} of them in a different class than the photo that was kept"
+        )
     for each in found.first_dropped[:_PRINTED]:
         lines.append(f"  {each.photo}, a copy of {each.stays}")
     return lines + ([_ALL_LISTED] if found.dropped > _PRINTED else [])

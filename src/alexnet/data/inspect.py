@@ -199,7 +199,9 @@ def _origin(origin: SplitOrigin) -> str:
     elif origin.labels == "devkit":
         parts.append(f"labels from the devkit {' and '.join(origin.files)}")
     if origin.published_as:
-        parts.append(f"the photos of {origin.published_as}, since there are no others to validate on")
+        parts.append(
+            f"the split published as {origin.published_as}, used for validation because there is no other"
+        )
     return "".join(f"; {part}" for part in parts)
 
 
@@ -370,7 +372,8 @@ def describe_photos(inspection: Inspection) -> list[str]:
         lines += _split_lines(name, facts)
     lines += _compared_to_ilsvrc(inspection.missing_of_ilsvrc or {})
     for name, whole in inspection.published_bytes.items():
-        lines.append(f"{name}: {'the published bytes' if whole else 'NOT the published bytes'} by its MD5")
+        same = "identical to the published file (MD5)"
+        lines.append(f"{name}: {same if whole else 'NOT identical to the published file (MD5 differs)'}")
     return lines
 
 

@@ -172,7 +172,7 @@ def _text_levels(text: bytes, count: int, digits: bool) -> npt.NDArray[np.int64]
     """Up to `count` numbers separated by blanks; with `digits` each digit is one."""
     text = _COMMENT.sub(b" ", text) if b"#" in text else text
     if text.translate(None, b"0123456789 \t\r\n\v\f"):
-        raise BrokenNetpbm("a level that is no number")
+        raise BrokenNetpbm("a level that is not a number")
     if digits:
         found = np.frombuffer(text.translate(None, b" \t\r\n\v\f"), np.uint8)[:count]
         return found.astype(np.int64) - ord("0")

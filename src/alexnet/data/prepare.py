@@ -173,7 +173,7 @@ def _opened(
         yield open_source(local_source(source, log=log), 0, options)
     else:
         raise CommandError(
-            f"{type(source).__name__} is no source: pass a path, an address, or a datasets.Dataset that is "
+            f"{type(source).__name__} is not a source: pass a path, a URL, or a datasets.Dataset that is "
             "not streamed"
         )
 
@@ -314,9 +314,11 @@ def _is_complete(job: Job, tasks: list[ShardTask], notes: Notes, found: SourceCh
 
 
 def _described(path: Path, tasks: list[ShardTask], found: SourceChanges) -> str:
-    changes = found.describe() or "no photo has changed, but classes or files of the store have"
+    changes = (
+        found.describe() or "the photos have not changed, but the list of classes or files of the store have"
+    )
     again = len(tasks) - len(found.current)
-    return f"{path} is brought up to date: {changes}; made again: {again:,} of {len(tasks):,} shards"
+    return f"updating {path}: {changes}; rewriting {again:,} of {len(tasks):,} shards"
 
 
 def _remove_outdated(job: Job, notes: Notes, found: SourceChanges) -> None:
@@ -433,7 +435,8 @@ def _finish(job: Job, notes: Mapping[ShardTask, ShardNote], strict: bool) -> Non
             statistics.merge(_statistics_of(task, notes[task]))
     if not np.any(statistics.covariance):
         raise _AllAlike(
-            "all training photos are alike, of one color: nothing can be learned from them, look at them"
+            "every training photo is of the same single color: nothing can be learned from them; check "
+            "the photos"
         )
     manifest = _manifest(job, notes, statistics)
     if strict:
@@ -487,10 +490,11 @@ def _check_classes(job: Job, notes: Mapping[ShardTask, ShardNote]) -> None:
             counts[note.box_labels] += 1  # a small object need not be the label of any photo
     empty = [classes[label].wnid for label in np.flatnonzero(counts == 0)]
     if empty:
-        left = "no readable training photo"
-        if job.source.dropped:
-            left += " that is no copy of another class's or of val's or test's"
-        raise DataError(f"{left} of {', '.join(empty)}: add some, or remove the class")
+        dropped = "after duplicates were dropped, " if job.source.dropped else ""
+        raise DataError(
+            f"{dropped}no readable training photo is left of {', '.join(empty)}: add some, or remove the "
+            "class"
+        )
 
 
 def _manifest(job: Job, notes: Mapping[ShardTask, ShardNote], statistics: PixelStatistics) -> Manifest:

@@ -146,7 +146,7 @@ class Preprocessing:
         return self.data.normalization in ("mean-and-std", "range")
 
     def central_mean(self) -> Tensor:
-        """(C, crop, crop) the mean subtracted from the central crop, in the model's channel order."""
+        """(C, crop, crop) the mean subtracted from the center crop, in the model's channel order."""
         return self.means(center(self.side, self.crop))[0]
 
     def means(self, positions: Positions) -> Tensor:
@@ -204,14 +204,14 @@ class Preprocessing:
         """(N, C, H, W) float32: uncropped uint8 `images` (N, H, W, C) minus the mean color of crops.
 
         The same color is subtracted from all pixels, as a fully convolutional model needs it; of a mean image
-        it is the mean of the central crop.
+        it is the mean of the center crop.
         """
         color = self._mean_at(center(self.side, self.crop)[None], images.device).mean((2, 3), keepdim=True)
         row = color.expand(-1, -1, 1, images.shape[2], -1).contiguous()
         return self._normalized(images[:, None], row)[:, 0].permute(0, 3, 1, 2)
 
     def __call__(self, photo: Photo) -> Tensor:
-        """(C, crop, crop) float32: the model's input for the central crop of one photo.
+        """(C, crop, crop) float32: the model's input for the center crop of one photo.
 
         The photo is resized as the training photos were, and the input is that of `views="center"`. So it can
         be used as a torchvision transform: a PIL image in, a tensor out. Errors as `pixels_of`.

@@ -120,8 +120,8 @@ def local_source(
         place.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
         raise WorkError(
-            f"there is no place for a copy of {shown_address(source)} ({error}): set XDG_CACHE_HOME to a "
-            "folder that can be written"
+            f"cannot store a copy of {shown_address(source)} ({error}): set XDG_CACHE_HOME to a writable "
+            "folder"
         ) from error
     with exclusive_lock(place, wait=True):
         return _Copy(source, place, progress, log).bring_up_to_date()
@@ -179,15 +179,16 @@ class _Copy:
         for file in files:
             if not _is_safe(file.path):
                 raise DataError(
-                    f"{self.shown} has a file named {printable(file.path)!r}, which is no path on this disk"
+                    f"{self.shown} has a file named {printable(file.path)!r}, which is not a valid path "
+                    "on this machine"
                 )
             folders |= {str(parent) for parent in PurePosixPath(file.path).parents}
         fold = str.casefold if sys.platform in ("win32", "darwin") else str
         for file in files:
             if file.path in folders:
-                raise DataError(f"{self.shown} has a file and a folder of the name {file.path}: rename one")
+                raise DataError(f"{self.shown} has a file and a folder named {file.path}: rename one")
             if fold(file.path) in seen:
-                raise DataError(f"{self.shown} has two files of the name {file.path}: rename one")
+                raise DataError(f"{self.shown} has two files named {file.path}: rename one")
             seen.add(fold(file.path))
 
     def _remove_others(self, target: Path, files: Sequence[_RemoteFile]) -> None:

@@ -239,7 +239,7 @@ class Predictor:
         return found if found is not None and found.views == chosen else None
 
     def features(self, photos: Photo | Sequence[Photo], layer: str = "") -> npt.NDArray[np.float32]:
-        """(N, D) a layer's activations for the central view, flattened; by default those of the last hidden
+        """(N, D) a layer's activations for the center view, flattened; by default those of the last hidden
         layer: (N, 4096) of `fc7` for AlexNet.
 
         CommandError lists the layers that exist.

@@ -145,7 +145,7 @@ def parse_submission(text: str, kit: Devkit, where: str) -> Ids:
             )
         outside = [each for each in ids if not 1 <= each <= len(kit.wnids)]
         if outside:
-            raise DataError(f"{where}, line {number}: id {outside[0]} is none of 1 to {len(kit.wnids):,}")
+            raise DataError(f"{where}, line {number}: id {outside[0]} is not in 1 to {len(kit.wnids):,}")
         rows.append(ids)
     if not rows:
         raise DataError(f"{where} holds no line")

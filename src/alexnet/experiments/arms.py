@@ -197,7 +197,8 @@ def _few(arm: Arm, store: Store) -> int:
     least = int(np.bincount(store.split("train").labels, minlength=len(store.classes)).min())
     if least < arm.per_class:
         raise CommandError(
-            f"{arm.per_class} training photos of each class are needed, {store.path} has {least} of one",
+            f"{arm.per_class} training photos of each class are needed, but {store.path} has only "
+            f"{least} of one class",
             hint="prepare a store of more photos",
         )
     return arm.per_class * len(store.classes)

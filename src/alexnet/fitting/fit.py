@@ -260,7 +260,7 @@ class _Fitting:
         return f"; with the earlier ones, {wrong} of {photos} were wrong"
 
     def _test_views(self, chosen: Sequence[Predictions], photos: Mapping[str, int]) -> str:
-        """The default views of the chosen models, or the central crop where they would take too long.
+        """The default views of the chosen models, or the center crop where they would take too long.
 
         `chosen` are their predictions with that crop, which know how long they took.
         """
@@ -269,7 +269,7 @@ class _Fitting:
         if seconds <= RESERVED * 60 * self.options.minutes:
             return ""  # the time kept in `_after_training`
         self.log(
-            f"tested with the central crop only: ten crops, as `alexnet evaluate` takes them, need about "
+            f"tested with the center crop only: ten crops, as `alexnet evaluate` takes them, need about "
             f"{duration(seconds)}"
         )
         return CENTER.name

@@ -91,7 +91,7 @@ def write_onnx(
 ) -> None:
     """Writes the file, but only if it gives the model's output in ONNX Runtime.
 
-    Its input `images` are central crops (N, C, crop, crop), float32 in gray levels 0..255 in RGB or gray; the
+    Its input `images` are center crops (N, C, crop, crop), float32 in gray levels 0..255 in RGB or gray; the
     graph subtracts the mean, divides by the standard deviations and reorders the channels. Its output
     `logits` is (N, K). `metadata_props` has all texts of a model file, and `preprocessing_in_words`.
 
@@ -266,7 +266,7 @@ def describe_photo(net: ModelBundle, options: OnnxOptions) -> str:
     """How to use a graph that takes a photo, as text."""
     side = net.preprocessing.side
     calibrated = ", calibrated" if _temperature(net.calibration, options.chosen_views) != 1 else ""
-    crops = {"center": "of the central crop", "ten": "averaged over ten crops"}[options.chosen_views]
+    crops = {"center": "of the center crop", "ten": "averaged over ten crops"}[options.chosen_views]
     return (
         f"Decode the photo to 8-bit RGB, upright. Pass it as `{PHOTO}` (height, width, 3), uint8. "
         f"`{PROBABILITIES}` (K,) are those {crops}{calibrated}, in the order of `classes`; `{SQUARE}` is the "

@@ -19,7 +19,7 @@ MAPS = (
 the fifth's width, 38, as 35: a class map 24 wide needs it."""
 _LOCALIZED = "Sermanet et al. 2013, section 4.4 and figure 9"
 LOCALIZATION = (
-    BoxRow("OverFeat, one box for all classes, central crop", VAL, 0.40, _LOCALIZED),
+    BoxRow("OverFeat, one box for all classes, center crop", VAL, 0.40, _LOCALIZED),
     BoxRow("OverFeat, one box for all classes, two scales", VAL, 0.315, _LOCALIZED),
     BoxRow("OverFeat, one box for all classes, four scales", VAL, 0.300, _LOCALIZED),
     BoxRow("OverFeat, one box for all classes, beside the next", VAL, 0.313, _LOCALIZED),

@@ -183,7 +183,7 @@ def _training(models: Sequence[ModelFigures], keep: Keep) -> list[Section]:
     parts: list[Part] = []
     if with_curves:
         caption = (
-            "Errors during training are measured with one central view, those of detectors on whole photos; "
+            "Errors during training are measured with one center view, those of detectors on whole photos; "
             "the table of errors may use more views."
         )
         parts.append(drawn(lambda: evaluation.curves(with_curves), "curves", keep, caption))

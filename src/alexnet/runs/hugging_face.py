@@ -150,7 +150,8 @@ def download_model(address: HubAddress) -> Path:
         )
     if not (Path(folder) / WEIGHTS_FILE).is_file():
         raise NotFound(
-            f"{address} has no {WEIGHTS_FILE}, so it is no model of this program: `alexnet export RUN --hub "
+            f"{address} has no {WEIGHTS_FILE}, so it is not a model of this program: `alexnet export RUN "
+            "--hub "
             "DIR` makes one"
         )
     return weights_in(Path(folder))

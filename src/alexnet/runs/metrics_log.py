@@ -236,7 +236,7 @@ def _parsed(line: str, path: Path) -> dict[str, Any]:
         raise
     except (ValueError, KeyError) as error:
         raise Damaged(
-            f"{path} is damaged: it has a line that is no event ({reason_of(error)})", _WAY_ON
+            f"{path} is damaged: it has a line that is not an event ({reason_of(error)})", _WAY_ON
         ) from error
 
 

@@ -73,7 +73,7 @@ def costly_validation(pace: Pace, plan: Plan, step: int, training: TrainingConfi
         return ""
     epochs = math.ceil(training.evaluate_every_epochs * 5 * pace.validation_seconds / between)
     return (
-        f"a validation takes {duration(pace.validation_seconds)}, the training before it "
+        f"validation takes {duration(pace.validation_seconds)}, but the training between validations only "
         f"{duration(between)}: type training.evaluate_every_epochs={epochs}"
     )
 
@@ -82,7 +82,7 @@ def early_stop(waited: int, best_error: float) -> str:
     """A line about a run that was stopped early."""
     return (
         f"stopped early: {counted(waited, 'validation')} without an error below {percentage(best_error)}; "
-        "a higher training.patience and --resume continue"
+        "to continue, type the same command with --resume and a higher training.patience"
     )
 
 

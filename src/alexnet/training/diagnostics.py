@@ -129,9 +129,9 @@ class StuckRun:
             f"after {self.step} updates the loss is {self.loss:.4f}, "
             f"no better than chance ({self.chance:.4f})",
             f"learning rate {self.learning_rate:g}",
-            f"input deviation {signals.input_deviation:.3g}",
+            f"input std {signals.input_deviation:.3g}",
             f"label entropy {self.label_entropy:.2f}",
-            f"logits' deviation between images {signals.logits_deviation:.2g}",
+            f"std of the logits across images {signals.logits_deviation:.2g}",
             f"activations {_listed(signals.activations)}",
             f"gradient/weight {_listed(signals.gradients)}",
             f"likely: {'; '.join(self._reasons())}",
@@ -159,7 +159,7 @@ class StuckRun:
             (self.learning_rate < 1e-4, "the learning rate is low"),
         ]
         reasons = [reason for holds, reason in checks if holds]
-        return reasons or ["no single reason shows; try another training.seed or a longer run"]
+        return reasons or ["no single cause found; try another training.seed or a longer run"]
 
 
 def _weighted_layers(model: nn.Module) -> list[tuple[str, nn.Module]]:

@@ -56,7 +56,7 @@ def fit_last_layer(
 ) -> FittedLayer:
     """Replaces the weights of the model's last layer by those of a logistic regression.
 
-    It is fitted to what `forward_features` makes of the central crop of each image of `split` and, if the
+    It is fitted to what `forward_features` makes of the center crop of each image of `split` and, if the
     model's images are mirrored in training, of its mirror image. The penalty is the one with the lowest loss
     on images that are held out, whole images with their mirror images. Classes have the same total weight
     with `class_weights=balanced` or `sampling=balanced`, else that of their images. CommandError if the last
@@ -85,7 +85,7 @@ def last_layer_inputs(
     mirror: bool = False,
     progress: Callable[[int], None] = lambda count: None,
 ) -> Features:
-    """(V, N, D) what `forward_features` makes of the central crop of each image.
+    """(V, N, D) what `forward_features` makes of the center crop of each image.
 
     V is 1; with `mirror` it is 2, and the second one is that of the mirror image.
     """
@@ -142,7 +142,7 @@ def choose_strength(
 
 @dataclass(frozen=True)
 class _FeatureTask:
-    """Infers for each image the features (V, D) of its central crop and, perhaps, of its mirror image."""
+    """Infers for each image the features (V, D) of its center crop and, perhaps, of its mirror image."""
 
     mirror: bool
 

@@ -95,7 +95,7 @@ class TrainingLog:
     def _check_order(self, reading: Reading, is_first: bool) -> None:
         """Checks once, at the first reading of a run, that classes are mixed."""
         if is_first and diagnostics.is_ordered(self._labels[reading.indices.numpy()], self._labels):
-            self._warn_of("the first batches have few of the classes: the images are not shuffled")
+            self._warn_of("the first batches contain only a few of the classes: the images are not shuffled")
 
     def _check_loss(
         self, reading: Reading, step: int, last_batch: Callable[[], tuple[Tensor, Tensor]]

@@ -164,9 +164,9 @@ def _chance_warning(config: RunConfig, store: Store, result: TrainResult) -> str
     if error < guessing - 1e-9:
         return ""
     classes = len(store.classes)
-    found = f"the validation error, {percentage(error)}, is that of guessing among {classes} classes"
+    found = f"the validation error, {percentage(error)}, is no better than chance for {classes} classes"
     if config.classic is not None:
-        return f"{found}: look at the photos and their classes"
+        return f"{found}: check the photos and their labels"
     updates = counted(result.step, "update")
     made = f"only {updates} {'was' if result.step == 1 else 'were'} made" if result.step < 1000 else updates
     smaller = "" if config.recipe == "alexnet-small" else ", or the recipe alexnet-small"

@@ -272,7 +272,7 @@ class Trainer:
         for line in copied.lines():
             self.log(f"  {line}")
         for line in state.preprocessing.difference(source.preprocessing):
-            self.log(f"  preprocessing here and there: {line}")
+            self.log(f"  preprocessing of this run and of the source model differs: {line}")
 
     def fit_last_layer(self) -> None:
         """Fits the last layer to features of the training images; errors as `last_layer.fit_last_layer`."""
@@ -497,7 +497,7 @@ class Trainer:
         self._resume_time(meta)
         if not found.has_state and not self.finished:
             raise CommandError(
-                f"{self.run.path} kept only its weights (--weights-only) and cannot be trained on: "
+                f"{self.run.path} kept only its weights (--weights-only) and cannot be trained further: "
                 f"train in a new folder with --init-from {self.run.path}"
             )
         rate = self.state.schedule.learning_rate(self.step)

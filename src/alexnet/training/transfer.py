@@ -182,8 +182,12 @@ def _why_not_head(here: Sequence[Class], there: Sequence[Class]) -> str:
     if mine == theirs:
         return ""
     if len(mine) != len(theirs):
-        return f"{len(mine):,} classes here, {len(theirs):,} there"
-    return "the same classes in another order" if set(mine) == set(theirs) else "other classes"
+        return f"{len(mine):,} classes in this run, {len(theirs):,} in the source model"
+    return (
+        "the same classes in another order"
+        if set(mine) == set(theirs)
+        else "the source model has other classes"
+    )
 
 
 def _advice(model: nn.Module, source: ModelBundle, there: Mapping[str, Tensor]) -> str:

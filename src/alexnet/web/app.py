@@ -144,7 +144,7 @@ class Api:
         return ClassifyResponse(model=model.name, photo=given.info, **dict(found))
 
     async def saliency(self, request: Request, query: Annotated[PhotoQuery, Query()]) -> SaliencyResponse:
-        """Grad-CAM of the most probable class, as a grid over the central crop."""
+        """Grad-CAM of the most probable class, as a grid over the center crop."""
         model = self._model(query)
         found = await self._analyze(request, model, "saliency", model.analyses.saliency)
         return SaliencyResponse(model=model.name, **found)

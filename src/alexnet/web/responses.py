@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.json_schema import SkipJsonSchema
 
 ViewsName: TypeAlias = Literal["center", "ten"]
-"""The central crop, or the paper's ten crops."""
+"""The center crop, or the paper's ten crops."""
 Fraction: TypeAlias = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -72,7 +72,7 @@ class ClassifiedPhoto(Document):
 
 
 class Saliency(Document):
-    """Grad-CAM of the most probable class as a grid over the central crop."""
+    """Grad-CAM of the most probable class as a grid over the center crop."""
 
     wnid: Annotated[str, Field(description="The most probable class.")]
     name: str
@@ -129,7 +129,7 @@ class ClassifyResponse(ClassifiedPhoto, OfPhoto):
 
 
 class SaliencyResponse(Saliency, OfPhoto):
-    """Grad-CAM of the most probable class of a photo, as a grid over the central crop."""
+    """Grad-CAM of the most probable class of a photo, as a grid over the center crop."""
 
 
 class SimilarResponse(NearestImages, OfPhoto):

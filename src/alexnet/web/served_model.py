@@ -260,7 +260,7 @@ def add_similar(
 
 
 def saliency_of(classifier: Predictor) -> Callable[[ModelInput], Saliency]:
-    """Grad-CAM, in the central crop, of the class that the default views predict.
+    """Grad-CAM, in the center crop, of the class that the default views predict.
 
     CommandError for a model without feature maps.
     """

@@ -68,7 +68,7 @@ def test_the_same_call_continues_and_follows_the_data_set(files, tmp_path) -> No
     Path(files[0]).with_name("new.jpg").write_bytes(photo(500, (40, 32)))
     changed = data_set([*files[:11], str(Path(files[0]).with_name("new.jpg"))])
     assert prepared(changed, tmp_path / "store", log=lines.append).digest != first
-    assert "brought up to date" in lines[0]
+    assert "updating " in lines[0]
 
 
 def test_a_selection_of_a_data_set_is_a_source(files, tmp_path) -> None:

@@ -243,7 +243,7 @@ def test_a_part_of_a_finished_store_brings_it_up_to_date(photos, expected, tmp_p
     )
     lines: list[str] = []
     assert make(changed, store, "1/3", log=lines.append).store is not None
-    assert "brought up to date" in lines[0]
+    assert "updating " in lines[0]
     prepare(changed, tmp_path / "new", SETTINGS, workers=1)
     assert contents(store) == contents(tmp_path / "new")
 

@@ -159,7 +159,7 @@ def test_the_shards_of_changed_photos_are_made_again(
     assert words in line
     after = shards(store)
     assert {name.removesuffix(".arrow") for name in after if after[name] != before.get(name)} == again
-    assert f"made again: {len(again)} of {len(after)} shards" in line
+    assert f"rewriting {len(again)} of {len(after)} shards" in line
     made(photos, tmp_path / "new")
     assert contents(store) == contents(tmp_path / "new")
     assert made(photos, store) == []
@@ -224,7 +224,7 @@ def test_a_lost_shard_is_made_again(photos: Path, store: Path) -> None:
     before = contents(store)
     (store / "train-00001.arrow").unlink()
     (line,) = made(photos, store)
-    assert "made again: 1 of 4 shards" in line
+    assert "rewriting 1 of 4 shards" in line
     assert contents(store) == before
 
 

@@ -72,7 +72,7 @@ def test_a_graph_takes_a_photo_and_predicts_as_the_run_does(make_run, tmp_path, 
         (found,) = session(file).run(["probabilities"], {"photo": np.ascontiguousarray(photo)})
         wanted = loaded.probabilities(photo, views or "center")[0]
         np.testing.assert_allclose(found, wanted, atol=5e-3)
-    # The calibration is for the central crop.
+    # The calibration is for the center crop.
     assert ("calibrated" in metadata(file)["preprocessing_in_words"]) == (views == "")
     onnx.checker.check_model(onnx.load(file), full_check=True)
     with pytest.raises(DataError, match="takes whole photos"):
@@ -287,7 +287,7 @@ def test_metadata_of_an_average_are_read_by_any_reader_of_onnx(average, tmp_path
     export(average, file, graph=OnnxOptions("photo"))
     texts = metadata(file)
     assert len(json.loads(texts["provenance"])["members"]) == 2
-    assert "central crop, calibrated" in texts["preprocessing_in_words"]
+    assert "center crop, calibrated" in texts["preprocessing_in_words"]
     (found,) = session(file).run(["probabilities"], {"photo": PHOTO})
     np.testing.assert_allclose(
         found, alexnet.load(average, "cpu").probabilities(PHOTO, "center")[0], atol=5e-3

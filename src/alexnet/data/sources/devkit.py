@@ -189,5 +189,5 @@ def _labels_in_order(
         )
     unknown = sorted({word for word in words if word not in label_of})
     if unknown:
-        raise DataError(f"{where}: label {unknown[0]!r} is none of the {counted(len(label_of), 'class')}")
+        raise DataError(f"{where}: label {unknown[0]!r} is not one of the {counted(len(label_of), 'class')}")
     return np.array([label_of[word] for word in words], dtype=np.int32)

@@ -400,9 +400,7 @@ def arranged_photos(survey: Survey, arrangement: Arrangement) -> ArrangedPhotos:
     """All photos in the folders of an arrangement; DataError if there are none."""
     files = [np.array(survey.photos[place.folder], np.int64) for place in arrangement.places]
     if not files:
-        raise DataError(
-            f"{survey.tree.path} has no photos but in folders of annotations: name another folder"
-        )
+        raise DataError(f"{survey.tree.path} has photos only in annotation folders: choose another folder")
     places = [np.full(len(each), number, np.int64) for number, each in enumerate(files)]
     return ArrangedPhotos(survey, arrangement, np.concatenate(files), np.concatenate(places))
 

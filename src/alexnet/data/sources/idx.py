@@ -62,7 +62,7 @@ def read(opened: OpenedSource) -> Source | None:
     if is_emnist:
         classes, mapping = _characters(tree, name, classes)
         known += mapping
-        notes.append("EMNIST's images are stored with rows and columns exchanged: they are turned back")
+        notes.append("EMNIST's images are stored transposed: they are transposed back")
     strays = find_strays(tree, [], known)
     return Source("IDX files", tree.path, classes, splits, strays, _SETTINGS, notes=notes)
 

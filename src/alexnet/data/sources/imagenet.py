@@ -327,5 +327,5 @@ def _read_corners(tree: Tree, file: int) -> dict[str, list[float]]:
             found[name] = [float(corner) for corner in (x0, y0, x1, y1)]
         except ValueError as error:
             where = f"{tree.path}: {tree.listing.path(file)}, line {number}"
-            raise DataError(f"{where}, has no four corners: {line!r}") from error
+            raise DataError(f"{where}: expected four box coordinates: {line!r}") from error
     return found

@@ -428,7 +428,7 @@ def _no_reading(
 ) -> str:
     unknown = [text for text in present if _key(text) not in by_name and _key(text.split()[0]) not in by_name]
     first = unknown[0] if unknown else present[0] if present else ""
-    found = f"{where}: label {first!r} is none of the {counted(len(classes), 'class')}"
+    found = f"{where}: label {first!r} is not one of the {counted(len(classes), 'class')}"
     if numbers is not None:
         return f"{found} if numbers are read as --label-numbers {numbers}: choose another reading"
     return f"{found}; write class names, WNIDs, or positions from 0 or 1 in the order of the sorted classes"

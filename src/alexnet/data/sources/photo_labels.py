@@ -218,7 +218,8 @@ class PhotoLabels:
     def notes_on_others(self) -> list[str]:
         """Notes on files that name photos which are not there."""
         return [
-            f"{file} names {counted(len(names), 'other photo')}, such as {names[0]!r}"
+            f"{file} also lists {counted(len(names), 'photo')} that the source does not have, such as "
+            f"{names[0]!r}"
             for file, names in self._others.items()
             if names
         ]

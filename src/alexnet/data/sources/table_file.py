@@ -140,7 +140,7 @@ def text_columns(data: bytes, file: str) -> dict[str, list[Any]]:
             opened = pa.ipc.open_file if data.startswith(_ARROW_MAGIC) else pa.ipc.open_stream
             table = opened(pa.BufferReader(data)).read_all()
         if any(holds_photos(field.type) for field in table.schema):
-            raise DataError(f"{file} has photos, so it is no list of photos")
+            raise DataError(f"{file} has photos, so it is not a list of photos")
         names = [field.name for field in table.schema if not _is_list(field.type)]
         columns = {name: plain(table.column(name)) for name in names}
         return {name: values.to_pylist() for name, values in columns.items() if _is_plain(values.type)}

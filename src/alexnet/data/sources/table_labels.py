@@ -72,7 +72,8 @@ def read_labels(file: TableFile, columns: Columns, rows: int) -> RawLabels:
     codes[np.isin(codes, missing)] = -1
     if columns.guessed and len(codes) > 1 and len(np.unique(codes)) == len(codes):
         raise DataError(
-            f"{file.path}: column {columns.label!r} has another value in each row, so it is no label: choose "
+            f"{file.path}: column {columns.label!r} has a different value in each row, so it is not a "
+            "label: choose "
             "the column of labels with --label-column NAME"
         )
     return RawLabels(file, columns.label, values, codes, columns.class_names)

@@ -187,9 +187,7 @@ def _objects(tree: Tree, file: int, names: Sequence[str]) -> list[tuple[str, tup
             label, *numbers = line.split()
             values = [float(each) for each in numbers]
             if len(label) > _MAX_DIGITS:
-                raise DataError(
-                    f"{where}: {label[:40]!r} is no number of a class: it has {len(label)} digits"
-                )
+                raise DataError(f"{where}: {label[:40]!r} is not a class number: it has {len(label)} digits")
             if names and int(label) >= len(names):
                 raise DataError(f"{where}: class {label}, but there are names for {len(names)}")
             corners = _corners(values)

@@ -245,7 +245,7 @@ function caption(mode) {
   const unknown = "; the browser cannot show this format: this is the model input";
   const texts = {
     square: `, model input: resized to ${side} \u00d7 ${side} pixels, cropped to ${crop} \u00d7 ${crop}`,
-    saliency: analyses.saliency && `: bright areas of the central crop support ${analyses.saliency.name} (Grad-CAM)`,
+    saliency: analyses.saliency && `: bright areas of the center crop support ${analyses.saliency.name} (Grad-CAM)`,
     boxes: analyses.localize && `: ${analyses.localize.boxes.length} found`,
   };
   const size = `, ${width} \u00d7 ${height} pixels`;
