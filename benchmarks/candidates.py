@@ -33,7 +33,7 @@ from alexnet.fitting.candidates import (
     FISHER,
     LINEAR,
     LINEAR_LARGE,
-    Photos,
+    PhotoCounts,
     every_candidate,
 )
 from alexnet.fitting.choice import wrong_predictions
@@ -96,7 +96,7 @@ def measure(photos: Path, out: Path, per_class: int, seed: int, seen: int) -> It
     store = alexnet.prepare(
         division.folder, folder / "store", side=side, resize="crop", encoding="jpeg", channels=3
     )
-    known = Photos(len(store.split("train")), len(store.classes), store.side)
+    known = PhotoCounts(len(store.split("train")), len(store.classes), store.side)
     made: dict[str, Predictions] = {}
     spent: dict[str, float | None] = {}
 

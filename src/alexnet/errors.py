@@ -30,9 +30,14 @@ class Diverged(WorkError):  # noqa: N818 - what happened, as the field says it
     The argument describes what was found; what to type next is added to the message.
     """
 
+    @property
+    def found(self) -> str:
+        """What was found, without what to type next."""
+        return super().__str__()
+
     def __str__(self) -> str:
         return (
-            f"{super().__str__()}; the last checkpoint, if any, was saved before this: type the "
+            f"{self.found}; the last checkpoint, if any, was saved before this: type the "
             "same command with --resume and a lower optimizer.lr, or optimizer.gradient_clip=1"
         )
 

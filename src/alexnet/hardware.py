@@ -93,6 +93,16 @@ def choose_device(name: str | torch.device = "auto", tower_devices: str = "") ->
     return torch.device("cuda", index)
 
 
+def synchronize(device: torch.device) -> None:
+    """Waits until the device has finished its work, as a measurement of time must; a CPU always has."""
+    import torch
+
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
+
+
 def describe_device(device: torch.device, tower_devices: str = "") -> str:
     """The device as text: `cuda:0 (NVIDIA H200)`, `cpu (2 threads)`; both if the towers are on two."""
     import torch

@@ -135,7 +135,7 @@ def _observe_claims(subject: Subject) -> Any:
 def _fit(subject: Subject) -> None:
     photos, folder = str(subject.folder / PHOTOS), str(subject.folder / FIT)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(candidates, "MOST_EPOCHS", 1)
+        patch.setattr(candidates, "MAX_EPOCHS", 1)
         patch.setattr(candidates, "FISHER_SHARE", 0.0)  # sift-fv takes longer
         few = ("--minutes", "60", "--device", "cpu", "--workers", "1", "--resume")
         _typed("fit", photos, "--run", folder, *few)

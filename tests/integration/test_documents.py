@@ -50,7 +50,7 @@ def newcomer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         Image.open(photo).save(folder / name)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        patch.setattr(candidates, "MOST_EPOCHS", 2)
+        patch.setattr(candidates, "MAX_EPOCHS", 2)
         patch.setattr(candidates, "FISHER_SHARE", 0.0)  # sift-fv takes longer
         for words in own_photos_lines():
             if words[0] != "serve":

@@ -17,7 +17,7 @@ from PIL import Image
 import alexnet
 from alexnet.cli.main import main
 from alexnet.data.store import Store, training_images
-from alexnet.errors import Busy, CommandError, Stopped
+from alexnet.errors import Busy, CommandError, Diverged, Stopped
 from alexnet.evaluation.calibration import CalibrateOptions, calibrate
 from alexnet.evaluation.predictor import load
 from alexnet.fitting import candidates as fitting_candidates
@@ -38,7 +38,7 @@ RESUMED = replace(OPTIONS, resume=True)
 def short() -> Iterator[None]:
     """Four epochs instead of sixty, and no `sift-fv`, which takes longer: the minutes are not used up."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fitting_candidates, "MOST_EPOCHS", 4)
+        patch.setattr(fitting_candidates, "MAX_EPOCHS", 4)
         patch.setattr(fitting_candidates, "FISHER_SHARE", 0.0)
         yield
 
@@ -116,7 +116,7 @@ def test_without_time_the_chosen_models_are_kept_as_they_are(
     replace(made, candidates=slow, chosen=(), refit=()).write(run)  # as after a stop before the choice
     again = fit_photos(photos, run, replace(RESUMED, log=lines.append)).fit
     assert (again.refit, again.members) == ((), again.chosen)
-    end = f": not trained again with the {made.splits['val']} photos that chose: no time left"
+    end = ": not retrained with the validation photos added: no time left"
     assert [line for line in lines if line.endswith(end)] == [f"{name}{end}" for name in again.chosen]
 
 
@@ -193,7 +193,7 @@ def test_what_is_missing_is_named(photos: Path, tmp_path: Path) -> None:
     text = "\n".join(lines)
     assert f"there is no fit in {tmp_path / 'run'} to continue: a new one is made" in text
     assert "skipped, unreadable:" in text and "rows/broken.png" in text
-    assert "1 class with no test photos, so that their errors are unknown: rare" in text
+    assert "1 class with no test photos, so errors of these classes are unknown: rare" in text
 
 
 def test_a_candidate_that_takes_too_long_is_left_out(
@@ -212,7 +212,33 @@ def test_a_candidate_that_takes_too_long_is_left_out(
     monkeypatch.setattr(fitting.time, "monotonic", lambda real=time.monotonic: real() + clock[0])
     made = fit_photos(photos, tmp_path / "run", replace(OPTIONS, log=lines.append)).fit
     assert "sift-fv" not in [each.name for each in made.candidates]
-    assert any(line.startswith("sift-fv: not finished after") for line in lines)
+    assert any(line.startswith("sift-fv: not finished within its limit of") for line in lines)
+
+
+def test_a_candidate_that_diverges_is_left_out(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train, lines = fitting.train, []
+
+    def diverges(config: Any, store: Any, place: Path, **options: Any) -> Any:
+        if place.name == "fine-tuned":
+            raise Diverged("the loss of update 2 is not finite")
+        return train(config, store, place, **options)
+
+    monkeypatch.setattr(fitting, "train", diverges)
+    made = fit_photos(photos, tmp_path / "run", replace(OPTIONS, log=lines.append)).fit
+    assert "fine-tuned: left out, the loss of update 2 is not finite" in lines
+    assert made.chosen and "fine-tuned" not in [each.name for each in made.candidates]
+
+
+def test_few_photos_of_each_class_are_enough(photos: Path, tmp_path: Path) -> None:
+    """With fewer than five of each class, there are fewer folds for the search for label errors."""
+    for name in ("rows", "diagonals"):
+        (tmp_path / "few" / name).mkdir(parents=True)
+        for number in range(5, 9):
+            shutil.copy(photos / name / f"{number}.png", tmp_path / "few" / name)
+    made = fit_photos(tmp_path / "few", tmp_path / "run", OPTIONS).fit
+    assert made.chosen and made.splits == {"train": 4, "val": 2, "test": 2}
 
 
 def test_a_finished_fit_is_only_continued_on_request(fitted: Path, photos: Path) -> None:
@@ -276,12 +302,15 @@ def test_corrected_photos_are_trained_on_from_the_beginning(
     (corrected / "columns" / "moved.png").rename(corrected / "rows" / "0.png")
     options = replace(RESUMED, log=lines.append)
     made = fit_photos(corrected, run, options).fit
+    again = fit_photos(corrected, run, RESUMED).fit
+    assert {"linear-2", "fine-tuned-2", "fine-tuned-3"} <= {each.name for each in again.candidates}
+    assert "linear-3" not in {each.name for each in again.candidates}
     results = json.loads((fitted / "evaluation.json").read_text())
     (result,) = [each for each in results if each["split"] == "test"]
     wrong = 100 * result["top1_errors"] / result["images"]
     assert (
-        f"the photos have changed: all candidates are trained again; with the earlier ones, {wrong:.1f} % of "
-        f"{result['images']} test photos were wrong" in lines
+        f"the photos have changed: all candidates are trained again; before the change, {wrong:.1f} % of "
+        f"{result['images']} test photos were misclassified" in lines
     )
     assert all(each.name.endswith("-2") for each in made.candidates)
     assert not made.suspects

@@ -15,7 +15,7 @@ from torch.nn.functional import cross_entropy, one_hot
 
 from alexnet.classic.svm import Read, SoftmaxCalibration
 
-MOST_PHOTOS = 10_000
+MAX_PHOTOS = 10_000
 """Their products take 0.8 GB in double precision."""
 ROWS_AT_ONCE = 512
 """Photos whose feature vectors are in memory at once, twice."""

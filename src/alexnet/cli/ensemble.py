@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from alexnet.cli.options import ConfigOption, recipe_and_ensemble_names, setting_keys, settings_of_file
-from alexnet.cli.output import write_lines, write_notes
+from alexnet.cli.output import next_command, write_lines, write_notes
 from alexnet.cli.progress import progress_bar
 from alexnet.errors import CommandError
 from alexnet.hardware import choose_device
@@ -116,7 +115,7 @@ def command(
         if not runner.train(wanted, deadline=deadline, wait=False):
             runner.train(runner.pending(wanted), deadline=deadline)
         if only is None:
-            _log(f"next: {shlex.join(['alexnet', 'evaluate', str(out), '--store', str(store)])}")
+            _log(next_command("evaluate", out, "--store", store))
 
 
 def _device(members: Sequence[RunSpec], device: str) -> torch.device:

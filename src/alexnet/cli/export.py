@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple, cast
 
 import typer
 
-from alexnet.cli.output import write_lines, write_notes
+from alexnet.cli.output import next_command, write_lines, write_notes
 from alexnet.errors import CommandError
 
 if TYPE_CHECKING:
@@ -131,7 +132,7 @@ def _to_file(given: _Given, out: Path, graph: OnnxOptions) -> None:
     bundle = export(given.run, out, *given.options, graph, log=write_lines)
     _write(place, bundle)
     if graph.takes == "crops":
-        write_lines(f"next: alexnet predict PHOTO --model {out}")
+        write_lines(next_command("predict", "PHOTO", "--model", out))
 
 
 def _to_page(given: _Given, folder: Path, runtime: Path | None, graph: OnnxOptions) -> None:
@@ -153,8 +154,9 @@ def _to_hub(given: _Given, folder: Path) -> None:
     _note_average(given.run)
     bundle = export_repository(given.run, folder, *given.options)
     _write(str(folder), bundle)
+    upload = shlex.join(["hf", "upload", "OWNER/NAME", str(folder)])
     write_lines(
-        f"next: choose a license in {folder / CARD_FILE}, then type: hf upload OWNER/NAME {folder}",
+        f"next: choose a license in {folder / CARD_FILE}, then type: {upload}",
         "then, on any computer: alexnet predict PHOTO --model hf:OWNER/NAME",
     )
 

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from alexnet.cli.options import names_to_fetch
-from alexnet.cli.output import write_lines
+from alexnet.cli.output import next_command, write_lines
 from alexnet.cli.progress import progress_bar
 from alexnet.errors import CommandError
 from alexnet.text import suggestion
@@ -54,7 +54,7 @@ def _photos(name: str, folder: Path, location: str | None) -> None:
 
     with progress_bar(f"fetching {name}", size_bytes(name), unit="bytes") as advance:
         fetched = fetch(name, folder, location, progress=advance)
-    write_lines(f"{name} is in {fetched}; next: alexnet prepare {fetched} STORE")
+    write_lines(f"{name} is in {fetched}; {next_command('prepare', fetched, 'STORE')}")
 
 
 def _weights(name: str, folder: Path, location: str | None) -> None:
@@ -65,5 +65,6 @@ def _weights(name: str, folder: Path, location: str | None) -> None:
     with progress_bar(f"fetching {name}", published.file.size_bytes, unit="bytes") as advance:
         run = fetch_weights(name, folder, location, advance, sys.argv)
     write_lines(
-        *license_lines(published.terms, provenance(run)), f"next: alexnet predict PHOTO --model {run.path}"
+        *license_lines(published.terms, provenance(run)),
+        next_command("predict", "PHOTO", "--model", run.path),
     )

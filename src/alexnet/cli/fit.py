@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -12,7 +13,7 @@ import typer
 from alexnet.cli.output import write_document, write_lines, write_tables
 from alexnet.cli.progress import progress_bar
 from alexnet.cli.report import write_report
-from alexnet.cli.source_options import with_source_options
+from alexnet.cli.source_options import with_source_options, words_of
 from alexnet.cli.table_files import TableFiles, csv_option, parquet_option
 from alexnet.cli.train import training_bar
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from alexnet.data.sources import SourceOptions
-    from alexnet.fitting.fit import FitResult
+    from alexnet.fitting.fit import FitOptions, FitResult
     from alexnet.fitting.record import Fit
     from alexnet.report.tables import Table
     from alexnet.runs.results import EvalResult
@@ -96,6 +97,7 @@ def command(
         chosen = replace(chosen, training_progress=training_bar, log=write_lines)
     with Stopping("finished work is kept, run the same command with --resume to continue"):
         made = fit_photos(photos, run, chosen)
+    page = write_report([run], run, run / FIT_STORE, choose_device(device), detailed=0, silent=as_json)
     if tables:
         tables.write(_COLUMNS, _rows(made.fit), quiet=as_json)
     if as_json:
@@ -105,10 +107,9 @@ def command(
         }
         write_document(values)
         return
-    write_tables(_tables(made))
-    write_lines("", *_lines(run, made))
-    page = write_report([run], run, run / FIT_STORE, choose_device(device), detailed=0)
-    write_lines(f"report: {page}")
+    if not tables:
+        write_tables(_tables(made))
+    write_lines("", *_lines(run, made, chosen), f"report: {page}")
 
 
 _COLUMNS = {
@@ -141,7 +142,7 @@ def _tables(made: FitResult) -> list[Table]:
     return tables + ([suspects_table(made.fit, _SUSPECTS_PRINTED)] if made.fit.suspects else [])
 
 
-def _lines(run: Path, made: FitResult) -> list[str]:
+def _lines(run: Path, made: FitResult, options: FitOptions) -> list[str]:
     """What was chosen, and what to type next."""
     from alexnet.fitting.fit import MODEL_FILE
     from alexnet.runs.run_dir import FIT_STORE
@@ -149,28 +150,36 @@ def _lines(run: Path, made: FitResult) -> list[str]:
     fit, last = made.fit, made.evaluations[-1]
     alone = f" ({fit.members[0]} alone)" if len(fit.members) > 1 else ""
     earlier = f", {fit.used_minutes:.1f} with earlier calls" if fit.used_minutes > made.minutes else ""
+    same = ["--group-by", options.group_by] if options.group_by else []
+    same += ["--drop-duplicates"] if options.drop_duplicates else []
+    same += words_of(options.source)
+    commands = [
+        ["predict", "PHOTO...", "--model", str(run)],
+        ["evaluate", str(run), "--photos", "OTHER-PHOTOS"],
+        ["serve", str(run), "--store", str(run / FIT_STORE)],
+        ["fit", fit.photos, "--run", str(run), *same, "--resume", "--minutes", "30"],
+    ]
     return [
         _in_a_sentence(fit, last.result),
         f"{made.minutes:.1f} minutes{earlier}. Next:",
-        f"  alexnet predict PHOTO... --model {run}",
-        f"  alexnet evaluate {run} --photos OTHER-PHOTOS",
-        f"  alexnet serve {run} --store {run / FIT_STORE}",
-        f"  alexnet fit {fit.photos} --run {run} --resume --minutes 30",
+        *(f"  alexnet {shlex.join(words)}" for words in commands),
         f"model as one file: {run / MODEL_FILE}{alone}",
     ]
 
 
 def _in_a_sentence(fit: Fit, result: EvalResult) -> str:
     """What was chosen, and its error on the test photos with the interval."""
+    from alexnet.fitting.record import REFIT
     from alexnet.text import counted, percentage
 
     low, high = result.top1.interval
     model = f"{'the average of ' if len(fit.chosen) > 1 else ''}{' and '.join(fit.chosen)}"
     photos = fit.splits["train"] + fit.splits["val"]
-    which = "" if len(fit.refit) == len(fit.chosen) else f"{' and '.join(fit.refit)} "
-    again = f", {which}trained again on {photos:,} photos" if fit.refit else ""
+    names = " and ".join(each.removesuffix(REFIT) for each in fit.refit)
+    which = "" if len(fit.refit) == len(fit.chosen) else f"of which {names} was "
+    again = f", {which}retrained on {photos:,} photos" if fit.refit else ""
     return (
         f"Chosen: {model}{again}. Of {counted(result.images, 'test photo')}, "
-        f"{percentage(result.top1.error)} are classified wrongly "
+        f"{percentage(result.top1.error)} are misclassified "
         f"(95 % interval: {percentage(low)} to {percentage(high)})."
     )

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from alexnet.cli.output import write_lines
+from alexnet.cli.output import next_command, write_lines
 from alexnet.errors import CommandError
 
 
@@ -75,5 +75,5 @@ def command(
     write_lines(
         f"{run}: {bundle.config.recipe}, {len(bundle.classes):,} classes",
         *license_lines(bundle.terms, provenance(made)),
-        f"next: alexnet predict PHOTO --model {run}",
+        next_command("predict", "PHOTO", "--model", run),
     )

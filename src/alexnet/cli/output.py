@@ -5,9 +5,11 @@ from __future__ import annotations
 import io
 import json
 import os
+import shlex
 import shutil
 import sys
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from alexnet.errors import WorkError
@@ -15,6 +17,11 @@ from alexnet.text import printable
 
 if TYPE_CHECKING:
     from alexnet.report.tables import Table
+
+
+def next_command(*words: str | Path) -> str:
+    """What to type next, `next: alexnet ...`, quoted for a shell."""
+    return f"next: {shlex.join(['alexnet', *map(str, words)])}"
 
 
 def write_lines(*lines: str) -> None:

@@ -87,6 +87,17 @@ def source_options(
     )
 
 
+def words_of(options: SourceOptions) -> list[str]:
+    """The options as words of a command line; those that were not chosen are missing."""
+    words: list[str] = []
+    for name, value in options.chosen.items():
+        word = f"--{name.replace('_', '-')}"
+        if isinstance(value, dict):
+            value = ",".join(f"{split}={place}" for split, place in value.items())
+        words += [word] if value is True else [word, str(value)]
+    return words
+
+
 def with_source_options(command: Callable[..., None]) -> Callable[..., None]:
     """The command with the options of `source_options` in place of its parameter `options`."""
     added = inspect.signature(source_options, eval_str=True, locals={"SourceOptions": object}).parameters

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from alexnet.cli.output import write_lines
+from alexnet.cli.output import next_command, write_lines
 from alexnet.cli.progress import progress_bar
 
 
@@ -51,4 +51,6 @@ def command(
         )
     for photo in unusual:
         write_lines(f"unusual: {photo.kind} {photo.name}")
-    write_lines(f"{photos} photos of {classes} classes in {folder}; next: alexnet prepare {folder} STORE")
+    write_lines(
+        f"{photos} photos of {classes} classes in {folder}; {next_command('prepare', folder, 'STORE')}"
+    )

@@ -9,7 +9,7 @@ import typer
 
 import alexnet
 from alexnet.cli.options import ConfigOption, recipe_names, setting_keys, settings_of_file
-from alexnet.cli.output import write_lines
+from alexnet.cli.output import next_command, write_lines
 from alexnet.cli.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def command(
         log=write_lines,
     )
     if distributed.launched_as_main():
-        write_lines(f"next: alexnet evaluate {run} --store {store}")
+        write_lines(next_command("evaluate", run, "--store", store))
 
 
 def training_bar(total: int, done: int) -> AbstractContextManager[Advance]:

@@ -252,12 +252,12 @@ def _bring_up_to_date(
     same_classes = fingerprint.get(CLASSES_HASH) == job.fingerprint[CLASSES_HASH]
     found = find_changes(job.source, tasks, notes, by_stamp=same_classes)
     before = sum(len(note.photos) for note in notes.values())
-    same = found.unchanged + len(found.relabeled)
+    same = found.unchanged + len(found.relabeled) + len(found.moved)
     if 2 * same < before:
         delete = "" if finished else ", or delete this unfinished one"
         raise CommandError(
-            f"{path} was prepared with other photos: of its {before:,}, only {same:,} are "
-            f"unchanged in {job.source.path}; choose another STORE{delete}"
+            f"{path} was prepared with other photos: of its {before:,}, only {same:,} are still in "
+            f"{job.source.path}; choose another STORE{delete}"
         )
     if finished and _is_complete(job, tasks, notes, found):
         for task in found.touched:

@@ -101,6 +101,14 @@ def fingerprint_of_store(job: Job) -> Fingerprint:
     return {name: getattr(manifest, name) for name in job.fingerprint if name not in apart} | apart
 
 
+def side_of_store(path: Path) -> int:
+    """Side in pixels of the finished or unfinished store at the path; 0 if there is none."""
+    if (path / MANIFEST_FILE).exists():
+        return read_manifest(path).side
+    unfinished = path / FINGERPRINT_FILE
+    return int(_read_fingerprint(unfinished)["side"]) if unfinished.exists() else 0
+
+
 def _read_fingerprint(path: Path) -> Fingerprint:
     """That of an unfinished store; DataError if the file is damaged."""
     return read_object(path, dict, "is damaged", f"delete {path.parent} and prepare it again")
@@ -112,8 +120,8 @@ def check_fingerprint(
     """CommandError if the store at the path was made with other settings, or from another source.
 
     Other photos and classes are allowed, unless they must be the `same_photos`: shards are compared with
-    them. Not in stores `of_earlier_version`, which have no notes of their photos; their choices of photos
-    were not all recorded.
+    them. For stores `of_earlier_version` the photos must be the same: these stores have no notes of their
+    photos, and did not record all options that choose photos.
     """
     found = {"channels": 3, "options": "{}", **found}  # older versions did not write these
     ignored = {CLASSES_HASH, *(_choices("", 0, "", False) if of_earlier_version else [PHOTOS_HASH])}
@@ -133,7 +141,7 @@ def check_fingerprint(
 
 @dataclass
 class SourceChanges:
-    """A source beside the notes of a store. Photos are named `split/key`."""
+    """How a source differs from the notes of a store. Photos are named `split/key`."""
 
     current: dict[ShardTask, ShardNote] = field(default_factory=dict[ShardTask, ShardNote])
     """The shards that a new store would have too."""
@@ -144,7 +152,7 @@ class SourceChanges:
     changed: list[str] = field(default_factory=list[str])
     """Photos or boxes with other contents."""
     relabeled: list[str] = field(default_factory=list[str])
-    """Photos with the same contents and another label, also where only the order of classes is another."""
+    """Photos with the same contents and another label; also if only the order of the classes changed."""
     moved: list[str] = field(default_factory=list[str])
     """Photos that were in another split."""
     new: list[str] = field(default_factory=list[str])
@@ -174,7 +182,7 @@ def find_changes(
     found = SourceChanges()
     for task in tasks:
         note = notes.get(task.file)
-        now = None if note is None else _still_right(source.splits[task.split], task, note, by_stamp)
+        now = None if note is None else _current_note(source.splits[task.split], task, note, by_stamp)
         if now is not None:
             found.current[task] = now
             found.unchanged += len(now.photos)
@@ -186,16 +194,18 @@ def find_changes(
     for task in tasks:
         if task not in found.current:
             _compare_photos(source.splits[task.split], task, before, found, by_stamp)
-    _find_moved(source, before, found)
+    _find_moved(source, before, found, by_stamp)
     found.removed = [f"{split}/{key}" for split, key in before]
     return found
 
 
-def _find_moved(source: Source, before: dict[tuple[str, str], PhotoNote], found: SourceChanges) -> None:
-    """Tells new photos that were in another split from the others; removes them from those `before`."""
+def _find_moved(
+    source: Source, before: dict[tuple[str, str], PhotoNote], found: SourceChanges, by_stamp: bool
+) -> None:
+    """Reports photos that changed their split as moved, instead of as new and removed."""
     gone = {key for _, key in before}
     arrived = {name for name in found.new if name.partition("/")[2] in gone}
-    others = {name for name, _ in before}
+    others = sorted({name for name, _ in before})
     for name, split in source.splits.items() if arrived else ():
         for index in range(len(split)):
             key = split.key(index)
@@ -203,14 +213,15 @@ def _find_moved(source: Source, before: dict[tuple[str, str], PhotoNote], found:
                 continue
             for other in others:
                 photo = before.get((other, key))
-                if photo is not None and _same_contents(split, index, "", photo):
+                stamp = (stamp_of(split, index) or "") if by_stamp else ""
+                if photo is not None and _same_contents(split, index, stamp, photo):
                     del before[other, key]
                     found.new.remove(f"{name}/{key}")
                     found.moved.append(f"{name}/{key}")
                     break
 
 
-def _still_right(split: SourceSplit, task: ShardTask, note: ShardNote, by_stamp: bool) -> ShardNote | None:
+def _current_note(split: SourceSplit, task: ShardTask, note: ShardNote, by_stamp: bool) -> ShardNote | None:
     """The note with the files' times of now; None if the shard must be made again."""
     path = task.folder / task.file
     whole = path.is_file() and path.stat().st_size == note.bytes

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
@@ -11,11 +11,11 @@ from typing import cast
 import numpy as np
 import numpy.typing as npt
 
-from alexnet.data.classes import NO_LABEL, Class
+from alexnet.data.classes import NO_LABEL, Class, check_same_classes
 from alexnet.data.decode import UnreadableImage
 from alexnet.data.inspect import describe_overview, overview
 from alexnet.data.remote import local_source
-from alexnet.data.sources import Source, SourceOptions, SourceSplit, open_source
+from alexnet.data.sources import Source, SourceOptions, open_source
 from alexnet.data.sources.base import SplitOrigin
 from alexnet.errors import AlexNetError, CommandError, DataError
 from alexnet.evaluation import ensemble, metrics
@@ -24,6 +24,7 @@ from alexnet.evaluation.run_evaluation import (
     EvaluateOptions,
     Evaluation,
     check_classifies,
+    check_request,
     default_views_of,
     describe_run,
     note_unsuited,
@@ -37,7 +38,7 @@ from alexnet.runs.run_dir import RunDir, find_weights, members_of
 from alexnet.text import counted, first_few
 
 ALL = "all"
-"""The split of photos that are in none."""
+"""Name of the split of photos that come without splits."""
 _DEFAULTS, _AS_FOUND = EvaluateOptions(), SourceOptions()
 
 
@@ -47,7 +48,7 @@ def evaluate_photos(
     *,
     split: str = "",
     views: str | ViewSet = "",
-    reading: SourceOptions = _AS_FOUND,
+    source_options: SourceOptions = _AS_FOUND,
 ) -> list[EvalResult]:
     """The errors of models on labeled photos, in any form that `prepare` reads; nothing is prepared or saved.
 
@@ -56,30 +57,33 @@ def evaluate_photos(
     several, the last result is that of their mean. `split` is needed if the photos come in several.
     Photos that cannot be read are in `left_out`.
 
-    DataError for classes that the model does not know; CommandError for an unknown split, photos without
-    labels, or a model that does not predict classes; otherwise errors as `open_source`.
+    DataError for classes that the models do not know or that differ between models, and for a file that
+    cannot be opened; CommandError for an unknown split, photos without labels, or a model that does not
+    predict classes; otherwise errors as `open_source`.
     """
     options = replace(_DEFAULTS, split=split, views=views)
-    return [each.result for each in photo_evaluations(models, photos, options, reading)]
+    return [each.result for each in photo_evaluations(models, photos, options, source_options)]
 
 
 def photo_evaluations(
     models: str | Path | Sequence[str | Path],
     photos: str | Path,
     options: EvaluateOptions,
-    reading: SourceOptions = _AS_FOUND,
+    source_options: SourceOptions = _AS_FOUND,
 ) -> list[Evaluation]:
     """As `evaluate_photos`, with the predictions of each model and their mean."""
     listed = [Path(models)] if isinstance(models, str | Path) else list(map(Path, models))
     if options.search_weights:
         raise CommandError("weights are searched on a split of a store: type --store STORE, without --photos")
     folders = [RunDir.open(each, or_file=True) for each in members_of(listed)]
-    ensemble.check_averaging(len(folders), options.weights or None, options.mean)
+    check_request(folders, options.mean, options.weights, "")
     check_classifies(folders, options.checkpoint)
-    source = _tested(open_source(local_source(photos, log=options.log), 0, reading), options.split)
+    source = open_source(local_source(photos, log=options.log), 0, source_options)
+    source = _with_one_split(source, options.split)
+    classes = _classes_of(folders, options.checkpoint)
+    labels = _labels_in(classes, source)
     for line in describe_overview(overview(source)):
         options.log(line)
-    ((name, split),) = source.splits.items()
     views = parse_views(options.views)
     views = views if views.name else replace(views, name=default_views_of(folders, options.checkpoint))
     note_unsuited(folders, views, options.log)
@@ -88,9 +92,7 @@ def photo_evaluations(
     for folder in folders:
         weights = find_weights(folder.path, options.checkpoint)
         predictor = Predictor(bundle.load(weights, device), options.batch_size)
-        title = f"testing {folder.path.name} on {describe_device(device)}"
-        with options.progress(title, len(split)) as advance:
-            made, left_out = _predictions(predictor, source, split, name, views, advance)
+        made, left_out = _predictions(predictor, source, labels, views, options, folder.path.name)
         result = replace(_result(made, source, left_out), runs=(describe_run(folder, options.checkpoint),))
         evaluations.append(Evaluation(result, made))
     if len(folders) == 1:
@@ -108,12 +110,12 @@ def photo_evaluations(
     return [*evaluations, Evaluation(result, together)]
 
 
-def _tested(source: Source, wanted: str) -> Source:
-    """The source with the split to test alone: the wanted one, by its own name, or the only labeled one."""
-    names = {
-        source.origins[name].published_as or name if name in source.origins else name: name
-        for name in source.splits
-    }
+def _with_one_split(source: Source, wanted: str) -> Source:
+    """The source with only the split to test: `wanted`, by its own name, or the only labeled one."""
+    names: dict[str, str] = {}
+    for name in source.splits:
+        origin = source.origins.get(name)
+        names[(origin.published_as if origin is not None else "") or name] = name
     labeled = [each for each, name in names.items() if not (source.splits[name].labels == NO_LABEL).any()]
     if wanted and wanted not in names:
         raise CommandError(f"{source.path} has no split {wanted!r}; choose from: {', '.join(names)}")
@@ -124,10 +126,20 @@ def _tested(source: Source, wanted: str) -> Source:
     if not wanted and not labeled:
         raise CommandError(f"{source.path} has no labeled photos: alexnet predict classifies photos")
     name = names[wanted or labeled[0]]
+    if not len(source.splits[name]):
+        raise DataError(f"{source.path} has no photos in its split {wanted or labeled[0]}")
     metrics.refuse_unlabeled(wanted or name, source.splits[name].labels)
     shown = wanted or (labeled[0] if len(names) > 1 else ALL)
     origin = replace(source.origins.get(name, SplitOrigin()), published_as="")
     return replace(source, splits={shown: source.splits[name]}, origins={shown: origin})
+
+
+def _classes_of(folders: Sequence[RunDir], checkpoint: str) -> list[Class]:
+    """The classes of the models; DataError if they differ."""
+    first, *others = [bundle.load_metadata(find_weights(each.path, checkpoint)).classes for each in folders]
+    for folder, other in zip(folders[1:], others, strict=True):
+        check_same_classes(first, other, f"classes of {folders[0].path} and {folder.path}")
+    return first
 
 
 def _labels_in(classes: Sequence[Class], source: Source) -> npt.NDArray[np.int64]:
@@ -148,54 +160,54 @@ def _labels_in(classes: Sequence[Class], source: Source) -> npt.NDArray[np.int64
 def _predictions(
     predictor: Predictor,
     source: Source,
-    split: SourceSplit,
-    name: str,
+    labels: npt.NDArray[np.int64],
     views: ViewSet,
-    advance: Callable[[int], None],
+    options: EvaluateOptions,
+    name: str,
 ) -> tuple[Predictions, tuple[str, ...]]:
     """The probabilities of all photos that can be read, and the others with the reason."""
-    start, labels = time.perf_counter(), _labels_in(predictor.classes, source)
-    rows: list[npt.NDArray[np.float32]] = []
-    keys: list[str] = []
-    numbers: list[int] = []
-    left_out: list[str] = []
-    for index, row in enumerate(_rows(predictor, split, views, advance)):
-        if isinstance(row, UnreadableImage):
-            left_out.append(f"{split.key(index)} ({row})")
-        elif isinstance(row, AlexNetError):
-            raise row
-        else:
-            rows.append(row)
-            keys.append(split.key(index))
-            numbers.append(index)
+    ((split_name, split),) = source.splits.items()
+    start, device = time.perf_counter(), describe_device(predictor.device)
+    read: list[int] = []
+    unreadable: dict[int, UnreadableImage] = {}
+
+    def files() -> Iterator[bytes]:
+        """Only those of one pass are in memory at a time."""
+        for index in range(len(split)):
+            try:
+                file = split[index].image
+            except UnreadableImage as error:
+                unreadable[index] = error
+                continue
+            read.append(index)
+            yield file
+
+    rows: dict[int, npt.NDArray[np.float32]] = {}
+    with options.progress(f"testing {name} on {device}", len(split)) as advance:
+        for number, row in enumerate(predictor.rows(files(), views)):
+            advance(1)
+            if isinstance(row, UnreadableImage):
+                unreadable[read[number]] = row
+            elif isinstance(row, AlexNetError):
+                raise row
+            else:
+                rows[read[number]] = row
+    left_out = tuple(f"{split.key(index)} ({unreadable[index]})" for index in sorted(unreadable))
     if not rows:
         raise DataError(f"none of the {len(split):,} photos of {source.path} can be read: {left_out[0]}")
+    numbers = list(rows)
     made = Predictions(
-        split=name,
+        split=split_name,
         views=views,
-        keys=np.array(keys),
+        keys=np.array([split.key(index) for index in numbers]),
         classes=np.array([each.wnid for each in predictor.classes]),
         names=np.array([each.name for each in predictor.classes]),
-        probabilities=np.stack(rows),
+        probabilities=np.stack([rows[index] for index in numbers]),
         labels=labels[split.labels[numbers]],
         seconds=time.perf_counter() - start,
-        device=describe_device(predictor.device),
+        device=device,
     )
-    return made, tuple(left_out)
-
-
-def _rows(
-    predictor: Predictor, split: SourceSplit, views: ViewSet, advance: Callable[[int], None]
-) -> Iterator[npt.NDArray[np.float32] | AlexNetError]:
-    """Those of `Predictor.rows`; only the files of some photos are in memory at a time."""
-    for start in range(0, len(split), _READ):
-        files = [split[index].image for index in range(start, min(start + _READ, len(split)))]
-        yield from predictor.rows(files, views)
-        advance(len(files))
-
-
-_READ = 32
-"""Photos read at a time."""
+    return made, left_out
 
 
 def _result(made: Predictions, source: Source, left_out: tuple[str, ...]) -> EvalResult:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
+from itertools import islice, tee
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -267,15 +268,18 @@ class Predictor:
         return chosen if chosen.name else ViewSet(default, chosen.scales)
 
     def rows(
-        self, photos: Sequence[Photo], views: str | ViewSet = ""
+        self, photos: Iterable[Photo], views: str | ViewSet = ""
     ) -> Iterator[npt.NDArray[np.float32] | AlexNetError]:
-        """(K,) probabilities of each photo, not calibrated, or why it could not be read."""
+        """(K,) probabilities of each photo, not calibrated, or why it could not be read.
+
+        Photos are taken from `photos` as they are needed.
+        """
         task = Classification(self.config, len(self.classes))
         for each in self._rows(task, photos, scaled_views(self._bundle, self._views(views, task))):
             yield each if isinstance(each, AlexNetError) else each[0]
 
     def _rows(
-        self, task: Task[_Row, Any, Any], photos: Sequence[Photo], scaled: tuple[ScaledView, ...]
+        self, task: Task[_Row, Any, Any], photos: Iterable[Photo], scaled: tuple[ScaledView, ...]
     ) -> Iterator[tuple[_Row, tuple[int, int]] | AlexNetError]:
         """A row and the size (height, width) of each photo, or why it could not be read.
 
@@ -283,8 +287,8 @@ class Predictor:
         """
         side, crop = self.preprocessing.side, self.preprocessing.crop
         count = images_per_pass(scaled, rendered_sizes(scaled, (side, side)), crop, self._batch_size)
-        for start in range(0, len(photos), count):
-            read = [self._read(photo, scaled) for photo in photos[start : start + count]]
+        remaining = iter(photos)
+        while read := [self._read(photo, scaled) for photo in islice(remaining, count)]:
             yield from self._inferred(task, read, scaled)
 
     def _read(
@@ -319,14 +323,19 @@ class Predictor:
                 found[number] = row, size
         return [found[number] for number in range(len(read))]
 
+    @staticmethod
+    def _read_pixels(photo: Photo) -> Pixels:
+        try:
+            return pixels_of(photo)
+        except UnreadableImage as error:
+            return _raised(photo, error)
+
     def _squares(self, photos: Photo | Sequence[Photo], count: int) -> Iterator[Tensor]:
         """uint8 (n, side, side, C), n at most `count`."""
         listed = list_photos(photos)
         for start in range(0, len(listed), count):
-            squares = [
-                to_stored_square(pixels_of(photo), self.preprocessing)
-                for photo in listed[start : start + count]
-            ]
+            read = [self._read_pixels(photo) for photo in listed[start : start + count]]
+            squares = [to_stored_square(pixels, self.preprocessing) for pixels in read]
             yield torch.from_numpy(np.stack(squares))
 
 
@@ -340,7 +349,7 @@ class EnsemblePredictor(Predictor):
         """`calibration` is that of the mean; those of the members are not applied.
 
         CommandError if one of them predicts boxes, which have no mean; DataError for different classes."""
-        super().__init__(replace(members[0].bundle, calibration=calibration))
+        super().__init__(replace(members[0].bundle, calibration=calibration), members[0]._batch_size)
         for member in members:
             if member.predicts_boxes:
                 raise CommandError(
@@ -378,11 +387,12 @@ class EnsemblePredictor(Predictor):
         return chosen if chosen.name else ViewSet(self._default_views, chosen.scales)
 
     def rows(
-        self, photos: Sequence[Photo], views: str | ViewSet = ""
+        self, photos: Iterable[Photo], views: str | ViewSet = ""
     ) -> Iterator[npt.NDArray[np.float32] | AlexNetError]:
         """As `Predictor.rows`, of the mean."""
-        chosen = self._views(views, self.task)
-        for rows in zip(*(member.rows(photos, chosen) for member in self.members), strict=True):
+        chosen, copies = self._views(views, self.task), tee(photos, len(self.members))
+        each_of = (member.rows(own, chosen) for member, own in zip(self.members, copies, strict=True))
+        for rows in zip(*each_of, strict=True):
             read = [row for row in rows if not isinstance(row, AlexNetError)]
             yield np.mean(read, axis=0) if len(read) == len(rows) else rows[0]
 

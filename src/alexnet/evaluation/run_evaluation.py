@@ -66,7 +66,7 @@ class EvaluateOptions:
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """A result, and the predictions whose errors it has."""
+    """A result and the predictions that it was computed from."""
 
     result: EvalResult
     predictions: Predictions
@@ -143,7 +143,7 @@ def evaluate_runs(
         for tested in filter(None, (split, search_weights)):
             metrics.refuse_unlabeled(tested, opened.split(tested).labels)
         wanted = parse_views(options.views)
-        _refuse_senseless(folders, mean, weights, search_weights)
+        check_request(folders, mean, weights, search_weights)
         check_run_classes(folders, opened, checkpoint)
         if not wanted.name:
             wanted = ViewSet(default_views_of(folders, checkpoint), wanted.scales)
@@ -367,7 +367,7 @@ def _refuse_search(split: str, search_weights: str, weights: Sequence[float]) ->
         )
 
 
-def _refuse_senseless(
+def check_request(
     folders: Sequence[RunDir], mean: str, weights: Sequence[float], search_weights: str
 ) -> None:
     """CommandError, before a model is loaded, if the runs cannot be tested or averaged in this way."""

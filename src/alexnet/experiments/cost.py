@@ -20,6 +20,7 @@ from alexnet.data.preprocessing import Preprocessing
 from alexnet.data.store import Store, training_images
 from alexnet.experiments.arms import Arm, ArmRun
 from alexnet.experiments.validation import VALIDATION, training_sample, validation_errors
+from alexnet.hardware import synchronize
 from alexnet.models.bundle import ModelBundle
 from alexnet.models.registry import build_run
 from alexnet.runs.checkpoints import find_checkpoint
@@ -45,7 +46,7 @@ def update_seconds(
     for do in _updates(config, store, device, warm_up + timed):
         began = time.perf_counter()
         do()
-        _finish(device)
+        synchronize(device)
         seconds.append(time.perf_counter() - began)
     return statistics.median(seconds[warm_up:])
 
@@ -104,11 +105,6 @@ def _batches(loader: Loader) -> Iterator[tuple[int, Batch]]:
         for batch in loader.batches(epoch, 0):
             yield epoch, batch
         epoch += 1
-
-
-def _finish(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass
 
 import torch
@@ -15,6 +16,9 @@ from alexnet.text import counted, duration
 LINEAR, LINEAR_LARGE, FINE_TUNED = "linear", "linear-large", "fine-tuned"
 FISHER, SMALL, MODERN = "sift-fv", "small", "alexnet-modern"
 
+ONE_STEP = (LINEAR, LINEAR_LARGE, FISHER)
+"""Candidates that do not gain from time."""
+
 SIDES = (72, 192)
 """Smallest and largest side of the store: the small network is tested at 72 pixels, 192 help `sift-fv`."""
 INPUT, TEST_SIZE = 64, 72
@@ -25,10 +29,10 @@ MANY = 500
 """From so many training photos per class on, a network is trained from random weights."""
 LONG_MINUTES = 30
 """From so many minutes on, that network is `alexnet-modern`, with 20 million weights."""
-MOST_EPOCHS, LEAST_EPOCHS = 60, 30
+MAX_EPOCHS, MIN_EPOCHS = 60, 30
 """Of a training, and for a network from random weights."""
 ENOUGH_EPOCHS = 30
-"""If `fine-tuned` can have so many and be trained again with the photos that choose, it gets no more."""
+"""If there is time for so many of `fine-tuned` and for a refit, it gets no more than leaves time for that."""
 MODERN_COST = 2.0
 """Estimated time of a photo's training in `alexnet-modern`, relative to the small network."""
 FISHER_PHOTOS = 5000
@@ -42,8 +46,8 @@ LARGE_SHARE, FISHER_SHARE, SCRATCH_SHARE = 0.2, 0.4, 0.3
 
 
 @dataclass(frozen=True)
-class Photos:
-    """What the choice of candidates depends on."""
+class PhotoCounts:
+    """What the plan depends on."""
 
     train: int
     classes: int
@@ -51,8 +55,8 @@ class Photos:
     """Of the stored squares, in pixels."""
     predicted: int = 0
     """Photos that a candidate predicts after its training; those that it predicts twice count as two."""
-    chosen_with: int = 0
-    """Photos that choose among candidates; what is chosen is trained again with these added."""
+    validation: int = 0
+    """Those that choose among candidates; the refit of what is chosen uses them, too."""
 
     @property
     def per_class(self) -> float:
@@ -60,9 +64,9 @@ class Photos:
         return self.train / self.classes
 
     @property
-    def trainings(self) -> float:
-        """Time of a training and the one after the choice together, relative to the first."""
-        return 2 + self.chosen_with / self.train
+    def refit(self) -> float:
+        """Time of a refit, relative to the training before."""
+        return 1 + self.validation / self.train
 
 
 @dataclass(frozen=True)
@@ -75,8 +79,8 @@ class Candidate:
     config: RunConfig
     init_from: str = ""
     """`pretrained`, or the name of a candidate before it; empty for random weights."""
-    most_minutes: float = 0.0
-    """It is no candidate if its training takes longer than this; 0 if its length is known."""
+    max_minutes: float = 0.0
+    """Time limit of the training; a candidate that exceeds it is left out. 0: no limit."""
 
     @property
     def takes_time(self) -> bool:
@@ -119,7 +123,7 @@ class Speed:
     """Of `sift-fv`."""
 
 
-def measure_speed(photos: Photos, device: torch.device) -> Speed:
+def measure_speed(photos: PhotoCounts, device: torch.device) -> Speed:
     """The machine's speed for such photos, measured for a second or two."""
     pipeline = _fisher(photos, 0, 0.0).config
     assert pipeline.classic is not None
@@ -127,22 +131,28 @@ def measure_speed(photos: Photos, device: torch.device) -> Speed:
     return Speed(network_speed(device, INPUT), fisher)
 
 
-def plan(photos: Photos, seconds: float, speed: Speed, seed: int) -> Plan:
+def plan(
+    photos: PhotoCounts, seconds: float, speed: Speed, seed: int, done: Container[str] = frozenset()
+) -> Plan:
     """What to train in so many seconds.
 
-    Time is kept to train again what is chosen, if it is fitted in one step or learns from few photos.
+    Time is reserved for the refit of the slowest candidate that is fitted in one step, and of `fine-tuned`
+    where there are few photos. Candidates in `done` take no time.
     """
     found, left, epochs_per_second = [_linear(photos, seed)], seconds, speed.network / photos.train
-    not_tried: list[NotTried] = []
+    reserved, not_tried = 0.0, list[NotTried]()
 
     def fits(name: str, cost: float, share: float) -> bool:
         """Whether a candidate of this cost is tried; its time is then taken."""
-        nonlocal left
+        nonlocal left, reserved
+        if name in done:
+            return True
         if cost > share * seconds:
             reason = f"about {duration(cost)}, more than {100 * share:.0f} % of the time"
             not_tried.append(NotTried(name, reason))
             return False
-        left -= cost * photos.trainings
+        left -= cost
+        reserved = max(reserved, cost * photos.refit)
         return True
 
     if photos.side < LARGE_TEST_SIZE:
@@ -153,19 +163,21 @@ def plan(photos: Photos, seconds: float, speed: Speed, seed: int) -> Plan:
         not_tried.append(NotTried(FISHER, f"more than {FISHER_PHOTOS:,} training photos"))
     elif fits(FISHER, speed.fisher.seconds(photos.train, FISHER_DESCRIPTORS, photos.predicted), FISHER_SHARE):
         found.append(_fisher(photos, seed, FISHER_SHARE * seconds / 60))
+    if (left - reserved) * epochs_per_second >= 1:
+        left -= reserved
     scratch = SCRATCH_SHARE * left
     if photos.per_class < MANY:
         not_tried.append(NotTried(SMALL, f"fewer than {MANY} training photos per class"))
         scratch = 0.0
-    elif scratch * epochs_per_second < LEAST_EPOCHS:
-        not_tried.append(NotTried(SMALL, f"no time for {LEAST_EPOCHS} epochs"))
+    elif scratch * epochs_per_second < MIN_EPOCHS:
+        not_tried.append(NotTried(SMALL, f"no time for {MIN_EPOCHS} epochs"))
         scratch = 0.0
     left -= scratch
     if left * epochs_per_second < 1:
-        not_tried.append(NotTried(FINE_TUNED, "no time for an epoch"))
+        not_tried.append(NotTried(FINE_TUNED, "no time for an epoch besides the others"))
     else:
-        twice = left * epochs_per_second >= ENOUGH_EPOCHS * photos.trainings
-        length = _Length.within(left / photos.trainings if twice else left, epochs_per_second)
+        twice = left * epochs_per_second >= ENOUGH_EPOCHS * (1 + photos.refit)
+        length = _Length.within(left / (1 + photos.refit) if twice else left, epochs_per_second)
         found.append(_fine_tuned(photos, seed, length))
     if scratch and seconds >= 60 * LONG_MINUTES:
         found.append(_modern(photos, seed, _Length.within(scratch, epochs_per_second / MODERN_COST)))
@@ -174,20 +186,20 @@ def plan(photos: Photos, seconds: float, speed: Speed, seed: int) -> Plan:
     return Plan(tuple(found), tuple(not_tried))
 
 
-def every_candidate(photos: Photos, seen: int, seed: int) -> list[Candidate]:
+def every_candidate(photos: PhotoCounts, seen: int, seed: int) -> list[Candidate]:
     """One of each kind, whatever `plan` would choose.
 
     Those that gain from time see so many photos in training, each one once an epoch, and `alexnet-modern`,
-    which takes longer for each, fewer; `MOST_EPOCHS` at most.
+    which takes longer for each, fewer; `MAX_EPOCHS` at most.
     """
 
     def length(cost: float) -> _Length:
-        return _Length(min(MOST_EPOCHS, max(1, round(seen / cost / photos.train))))
+        return _Length(min(MAX_EPOCHS, max(1, round(seen / cost / photos.train))))
 
     return [
         _linear(photos, seed),
         *([_linear_large(photos, seed)] if photos.side >= LARGE_TEST_SIZE else []),
-        _fisher(photos, seed, most_minutes=0.0),
+        _fisher(photos, seed, max_minutes=0.0),
         _fine_tuned(photos, seed, length(1)),
         _small(photos, seed, length(1)),
         _modern(photos, seed, length(MODERN_COST)),
@@ -203,9 +215,9 @@ class _Length:
 
     @classmethod
     def within(cls, seconds: float, epochs_per_second: float) -> _Length:
-        """`MOST_EPOCHS` if they fit, else all the time."""
+        """`MAX_EPOCHS` if they fit, else all the time."""
         epochs = seconds * epochs_per_second
-        return cls(MOST_EPOCHS) if epochs >= MOST_EPOCHS else cls(max(1, round(epochs)), seconds / 60)
+        return cls(MAX_EPOCHS) if epochs >= MAX_EPOCHS else cls(max(1, round(epochs)), seconds / 60)
 
     def settings(self, warmup: float) -> list[str]:
         """With `warmup` as a fraction of the whole, and about ten validations."""
@@ -217,7 +229,7 @@ class _Length:
         ]
 
 
-def _small_network(photos: Photos, seed: int, *others: str) -> RunConfig:
+def _small_network(photos: PhotoCounts, seed: int, *others: str) -> RunConfig:
     return override(
         recipes.get("alexnet-small"),
         [
@@ -231,19 +243,19 @@ def _small_network(photos: Photos, seed: int, *others: str) -> RunConfig:
     )
 
 
-def _linear(photos: Photos, seed: int) -> Candidate:
+def _linear(photos: PhotoCounts, seed: int) -> Candidate:
     config = _small_network(photos, seed, "training.fit_last_layer=yes", "schedule.epochs=0")
     return Candidate(LINEAR, "logistic regression on the pretrained network's features", config, PRETRAINED)
 
 
-def _linear_large(photos: Photos, seed: int) -> Candidate:
+def _linear_large(photos: PhotoCounts, seed: int) -> Candidate:
     sizes = (f"data.input_size={LARGE_INPUT}", f"data.test_size={LARGE_TEST_SIZE}")
     config = _small_network(photos, seed, *sizes, "training.fit_last_layer=yes", "schedule.epochs=0")
     title = f"the same with photos of {LARGE_INPUT} instead of {INPUT} pixels"
     return Candidate(LINEAR_LARGE, title, config, PRETRAINED)
 
 
-def _fine_tuned(photos: Photos, seed: int, length: _Length) -> Candidate:
+def _fine_tuned(photos: PhotoCounts, seed: int, length: _Length) -> Candidate:
     config = _small_network(photos, seed, *length.settings(0.1), *_FINE_TUNING)
     return Candidate(FINE_TUNED, "the pretrained network, all layers trained", config, LINEAR)
 
@@ -251,12 +263,12 @@ def _fine_tuned(photos: Photos, seed: int, length: _Length) -> Candidate:
 _FINE_TUNING = ("training.frozen_statistics=yes", "optimizer.lr=0.0003", "model.dropout=0")
 
 
-def _small(photos: Photos, seed: int, length: _Length) -> Candidate:
+def _small(photos: PhotoCounts, seed: int, length: _Length) -> Candidate:
     config = _small_network(photos, seed, *length.settings(0.1))
     return Candidate(SMALL, "the same network from random weights", config)
 
 
-def _modern(photos: Photos, seed: int, length: _Length) -> Candidate:
+def _modern(photos: PhotoCounts, seed: int, length: _Length) -> Candidate:
     size = min(photos.side, LARGE_TEST_SIZE)
     settings = [
         f"data.image_size={photos.side}",
@@ -268,15 +280,15 @@ def _modern(photos: Photos, seed: int, length: _Length) -> Candidate:
     return Candidate(MODERN, "AlexNet as one would build it today, from random weights", config)
 
 
-def _fisher(photos: Photos, seed: int, most_minutes: float) -> Candidate:
+def _fisher(photos: PhotoCounts, seed: int, max_minutes: float) -> Candidate:
     side = photos.side
     settings = [f"data.image_size={side}", f"data.input_size={side}", f"training.seed={seed}"]
     settings += [f"classic.sample_descriptors={FISHER_DESCRIPTORS}", "classic.classifier=least-squares"]
     config = override(recipes.get("sift-fv"), settings)
     title = "SIFT and color as Fisher vectors, linear classifiers"
-    return Candidate(FISHER, title, config, most_minutes=most_minutes)
+    return Candidate(FISHER, title, config, max_minutes=max_minutes)
 
 
-def _batch_size(photos: Photos) -> int:
+def _batch_size(photos: PhotoCounts) -> int:
     """About a tenth of few photos, for enough updates; 16 to 64."""
     return min(max(photos.train // 10, 16), 64, photos.train)

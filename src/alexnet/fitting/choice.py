@@ -10,9 +10,9 @@ from alexnet.evaluation import ensemble
 from alexnet.evaluation.metrics import count_errors, mean_nll, true_ranks
 from alexnet.runs.predictions import Predictions
 
-MOST_MEMBERS = 3
+MAX_MEMBERS = 3
 """Each further one makes predictions slower."""
-LEAST_GAIN = 0.02
+MIN_GAIN = 0.02
 """A further member must lower the loss by this fraction of it."""
 
 
@@ -27,12 +27,12 @@ def choose(candidates: Mapping[str, Predictions]) -> tuple[str, ...]:
     rest = dict(candidates)
     chosen: list[str] = []
     lowest, errors = np.inf, np.inf
-    while rest and len(chosen) < MOST_MEMBERS:
+    while rest and len(chosen) < MAX_MEMBERS:
         members = [candidates[name] for name in chosen]
         tried = {name: ensemble.mean([*members, each]) for name, each in rest.items()}
         losses = {name: mean_nll(each.probabilities, each.labels) for name, each in tried.items()}
         best = min(losses, key=lambda name: losses[name])
-        if losses[best] > (1 - LEAST_GAIN) * lowest or wrong_predictions(tried[best]) > errors:
+        if losses[best] > (1 - MIN_GAIN) * lowest or wrong_predictions(tried[best]) > errors:
             break
         lowest, errors = losses[best], wrong_predictions(tried[best])
         chosen.append(best)

@@ -7,6 +7,7 @@ one model: that run, or the average of several. `model.safetensors` is the best 
 
 from __future__ import annotations
 
+import re
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,11 +24,12 @@ from alexnet.data.duplicates import drop_duplicates
 from alexnet.data.findings import describe_findings
 from alexnet.data.inspect import describe_overview, overview
 from alexnet.data.prepare import prepare
+from alexnet.data.prepare_update import side_of_store
 from alexnet.data.remote import local_source
 from alexnet.data.sources import Source, SourceOptions, open_source
 from alexnet.data.sources.base import path_of
 from alexnet.data.store import Store
-from alexnet.errors import AlexNetError, CommandError, DataError, Stopped, WorkError
+from alexnet.errors import AlexNetError, CommandError, DataError, Diverged, Stopped, WorkError
 from alexnet.evaluation import ensemble
 from alexnet.evaluation.calibration import CalibrateOptions, calibrate
 from alexnet.evaluation.inference import InferenceOptions
@@ -35,11 +37,11 @@ from alexnet.evaluation.metrics import mean_nll
 from alexnet.evaluation.prediction_cache import CENTER
 from alexnet.evaluation.predictor import Predictor, load
 from alexnet.evaluation.run_evaluation import EvaluateOptions, Evaluation, class_predictions, evaluate_runs
-from alexnet.fitting.candidates import LINEAR, SIDES, Candidate, Photos, measure_speed, plan
+from alexnet.fitting.candidates import LINEAR, ONE_STEP, SIDES, Candidate, PhotoCounts, measure_speed, plan
 from alexnet.fitting.choice import choose, wrong_predictions
-from alexnet.fitting.label_errors import MOST_PHOTOS, find_suspects
+from alexnet.fitting.label_errors import MAX_PHOTOS, find_suspects
 from alexnet.fitting.record import REFIT, CandidateResult, Fit, Suspect
-from alexnet.fitting.splits import CHOICE, TEST, TRAIN, with_three_splits
+from alexnet.fitting.splits import TEST, TRAIN, VALIDATION, with_three_splits
 from alexnet.hardware import choose_device, cpu_count, describe_device
 from alexnet.interop.export import export
 from alexnet.io import exclusive_lock
@@ -101,7 +103,7 @@ class FitResult:
     evaluations: tuple[Evaluation, ...]
     """On `test`: of each chosen run and, if there are several, of their average, which comes last."""
     minutes: float
-    """Of this call; those of a fit are of all calls."""
+    """Of this call; `fit.used_minutes` counts all calls."""
 
 
 def fit(
@@ -149,7 +151,7 @@ class _Fitting:
         """The run directory of each candidate in this call."""
 
     def make(self) -> FitResult:
-        """The finished fit; Busy if another process is at it."""
+        """Returns the finished fit. Busy if another process is working in the directory."""
         place = local_source(self.photos, self.options.fetch_progress, self.log)
         self.start = time.monotonic()
         source = self._source(place)
@@ -236,7 +238,7 @@ class _Fitting:
             minutes=minutes + (known.minutes if known else 0.0),
             used_minutes=self._used_minutes(),
             seed=self.options.seed,
-            splits={name: len(store.split(name)) for name in (TRAIN, CHOICE, TEST)},
+            splits={name: len(store.split(name)) for name in (TRAIN, VALIDATION, TEST)},
         )
         if known is not None and known.store_digest == store.digest:
             finished = bool(known.chosen)
@@ -257,7 +259,7 @@ class _Fitting:
         if not found:
             return ""
         wrong, photos = percentage(found[-1].top1.error), counted(found[-1].images, "test photo")
-        return f"; with the earlier ones, {wrong} of {photos} were wrong"
+        return f"; before the change, {wrong} of {photos} were misclassified"
 
     def _test_views(self, chosen: Sequence[Predictions], photos: Mapping[str, int]) -> str:
         """The default views of the chosen models, or the center crop where they would take too long.
@@ -265,33 +267,36 @@ class _Fitting:
         `chosen` are their predictions with that crop, which know how long they took.
         """
         per_photo = TEN_CROPS_COST * sum(each.seconds / len(each.labels) for each in chosen)
-        seconds = per_photo * (photos[CHOICE] + photos[TEST])
+        seconds = per_photo * (photos[VALIDATION] + photos[TEST])
         if seconds <= RESERVED * 60 * self.options.minutes:
             return ""  # the time kept in `_after_training`
         self.log(
-            f"tested with the center crop only: ten crops, as `alexnet evaluate` takes them, need about "
-            f"{duration(seconds)}"
+            f"tested with the center crop only: ten crops, the default of `alexnet evaluate`, would take "
+            f"about {duration(seconds)}"
         )
         return CENTER.name
 
     def _planned(self, store: Store, state: Fit) -> Iterator[Candidate]:
-        """The candidates to train, and three lines about them: first what takes no time to speak of."""
+        """Yields the candidates to train and logs the plan. `linear`, which takes seconds, comes first."""
         photos = state.splits
-        predicted = 2 * photos[CHOICE] + photos[TEST]
-        known = Photos(photos[TRAIN], len(store.classes), store.side, predicted, photos[CHOICE])
+        predicted = 2 * photos[VALIDATION] + photos[TEST]
+        known = PhotoCounts(photos[TRAIN], len(store.classes), store.side, predicted, photos[VALIDATION])
         speed = measure_speed(known, self.device)
         self.speed = speed.network
-        held_out = f"{photos[CHOICE]:,} to choose with, {photos[TEST]:,} to test"
-        self.log(f"{photos[TRAIN]:,} photos of {len(store.classes)} classes to train on, {held_out}")
+        held_out = f"{photos[VALIDATION]:,} for validation, {photos[TEST]:,} for the test"
+        self.log(f"{photos[TRAIN]:,} photos of {len(store.classes)} classes for training, {held_out}")
         device = describe_device(self.device)
         self.log(f"{device}: {self.speed:,.0f} photos/s in training")
         first, *_ = plan(known, 0.0, speed, self.options.seed).candidates
         yield first
         used = time.monotonic() - self.start
         seconds = max(0.0, 60 * self.options.minutes - used - self._after_training(photos))
-        planned = plan(known, seconds, speed, self.options.seed)
+        recorded = {each.name for each in state.candidates}
+        done = {name for name in ONE_STEP if self._in_round(name, _photos_round(state)) in recorded}
+        planned = plan(known, seconds, speed, self.options.seed, done)
         _, *others = planned.candidates
-        named = "; ".join(each.described for each in others) or "no other candidate fits into it"
+        new = [each.described for each in others if each.name not in done]
+        named = "; ".join(new) or "no other candidate fits into it"
         self.log(f"{seconds / 60:.1f} minutes for training: {named}")
         if planned.not_tried:
             self.log(f"not tried: {'; '.join(f'{each.name} ({each.reason})' for each in planned.not_tried)}")
@@ -321,18 +326,18 @@ class _Fitting:
 
     def _note_untested(self, store: Store) -> None:
         """Reports classes without photos to choose with or to test."""
-        for split, lacks in ((CHOICE, "no photos to choose with"), (TEST, "no test photos")):
+        for split, lacks in ((VALIDATION, "no validation photos"), (TEST, "no test photos")):
             present = set(store.split(split).labels.tolist())
             missing = [each.name for label, each in enumerate(store.classes) if label not in present]
             if missing:
                 count = counted(len(missing), "class")
-                self.log(f"{count} with {lacks}, so that their errors are unknown: {first_few(missing, 5)}")
+                self.log(
+                    f"{count} with {lacks}, so errors of these classes are unknown: {first_few(missing, 5)}"
+                )
 
     def _side(self, source: Source) -> int:
         """Side of the stored squares: that of an existing store, or what the photos have, within `SIDES`."""
-        if self.before is not None:
-            return Store.open(self.run / FIT_STORE).side
-        return usual_side(source)
+        return side_of_store(self.run / FIT_STORE) or usual_side(source)
 
     def _used_minutes(self) -> float:
         """Over all calls."""
@@ -341,28 +346,30 @@ class _Fitting:
 
     def _after_training(self, photos: Mapping[str, int]) -> float:
         """Seconds for the tests of two models with one crop, the search for wrong labels and the report."""
-        tested = 2 * photos[TEST] + min(sum(photos.values()), MOST_PHOTOS)
+        tested = 2 * photos[TEST] + min(sum(photos.values()), MAX_PHOTOS)
         return max(RESERVED * 60 * self.options.minutes, CROP_COST * tested / self.speed + REPORT_SECONDS)
 
     def _directory(self, candidate: Candidate, state: Fit) -> str:
-        """The name of the candidate's run: with a number from the second round on.
+        """The name of the candidate's run: with the number of the round from the second one on.
 
-        What takes no time is the same in every round on the same photos.
+        What does not gain from time is the same in every round on the same photos.
         """
-        done = [each.name for each in state.candidates]
-        if not candidate.takes_time and candidate.name in done:
-            return candidate.name
-        return candidate.name if state.round == 1 else f"{candidate.name}-{state.round}"
+        number = state.round if candidate.takes_time else _photos_round(state)
+        return self._in_round(candidate.name, number)
+
+    @staticmethod
+    def _in_round(name: str, number: int) -> str:
+        return name if number == 1 else f"{name}-{number}"
 
     def _trained(
         self, candidate: Candidate, name: str, store: Store
     ) -> tuple[CandidateResult, Predictions] | None:
-        """The candidate, trained as far as it is not yet, and tested on the photos that choose.
+        """The candidate, trained as far as it is not yet, and tested on the validation photos.
 
         None if its training took longer than it may.
         """
         start = time.monotonic()
-        place, most = RunDir(self.run / name), candidate.most_minutes
+        place, most = RunDir(self.run / name), candidate.max_minutes
         init_from = self._weights(candidate, store)
         try:
             self._train(candidate.config, name, store, init_from, most or None)
@@ -370,7 +377,12 @@ class _Fitting:
             seconds = time.monotonic() - start
             if not most or seconds < 60 * most:
                 raise
-            self.log(f"{name}: not finished after {seconds:.0f} s, which is all it may take: left out")
+            self.log(f"{name}: not finished within its limit of {60 * most:.0f} s: left out")
+            return None
+        except Diverged as error:
+            if candidate.name == LINEAR:
+                raise
+            self.log(f"{name}: left out, {error.found}")
             return None
         made = self._predictions(name, store)
         reached, end = position(place), training_end(place.metrics_file)
@@ -417,13 +429,13 @@ class _Fitting:
         )
 
     def _refit(self, chosen: Sequence[str], store: Store, state: Fit) -> tuple[str, ...]:
-        """The runs of the chosen candidates, trained again with the photos that chose them added.
+        """The runs of the chosen candidates, retrained with the validation photos added.
 
-        Few photos teach more than the estimate of an error does once it is made. A candidate is missing if
+        Once the choice is made, the validation photos are more useful for training. A candidate is missing if
         there is no time for it.
         """
         photos, made = state.splits, list[str]()
-        both = photos[TRAIN] + photos[CHOICE]
+        both = photos[TRAIN] + photos[VALIDATION]
         known = {each.name: each for each in state.candidates}
         for name in sorted(chosen, key=lambda name: known[name].seconds):
             result, again = known[name], f"{name}{REFIT}"
@@ -434,23 +446,20 @@ class _Fitting:
             if result.init_from is None:  # a fit of an earlier version
                 continue
             if not done and seconds > left:
-                self.log(
-                    f"{name}: not trained again with the {photos[CHOICE]:,} photos that chose: no time left"
-                )
+                self.log(f"{name}: not retrained with the validation photos added: no time left")
                 continue
-            self.log(
-                f"{name}: trained again on {both:,} photos, those that chose included"
-                f"{'' if done else f', about {duration(seconds)}'}"
-            )
+            now = f"already retrained on {both:,}" if done else f"retraining on {both:,}"
+            took = "" if done else f", about {duration(seconds)}"
+            self.log(f"{name}: {now} photos, with the validation photos included{took}")
             config = RunDir(self.run / name).config()
-            config = replace(config, data=replace(config.data, train_splits=(TRAIN, CHOICE)))
+            config = replace(config, data=replace(config.data, train_splits=(TRAIN, VALIDATION)))
             self._train(config, again, store, result.init_from)
             made.append(again)
         return tuple(made)
 
     def _predictions(self, name: str, store: Store) -> Predictions:
         options = InferenceOptions(device=self.device)
-        return class_predictions(RunDir(self.run / name), store, CHOICE, CENTER, options)
+        return class_predictions(RunDir(self.run / name), store, VALIDATION, CENTER, options)
 
     def _weights(self, candidate: Candidate, store: Store) -> str:
         """The model to initialize from: the same candidate of an earlier round on these photos, if any.
@@ -460,7 +469,8 @@ class _Fitting:
         if not candidate.init_from:
             return ""
         if candidate.takes_time and self.before is not None and self.before.store_digest == store.digest:
-            earlier = [each.name for each in self.before.candidates if each.name.startswith(candidate.name)]
+            same = re.compile(rf"{re.escape(candidate.name)}(-\d+)?")
+            earlier = [each.name for each in self.before.candidates if same.fullmatch(each.name)]
             if earlier:
                 return earlier[-1]
         source = candidate.init_from
@@ -469,9 +479,9 @@ class _Fitting:
     def _suspects(self, source: Source, store: Store) -> tuple[Suspect, ...]:
         """Photos whose labels should be checked, with their files in the source."""
         photos = sum(len(store.split(name)) for name in store.splits)
-        if photos > MOST_PHOTOS:
+        if photos > MAX_PHOTOS:
             self.log(
-                f"labels are not searched for errors: that takes long with more than {MOST_PHOTOS:,} photos"
+                f"label errors are not searched for: that takes too long with more than {MAX_PHOTOS:,} photos"
             )
             return ()
         place = RunDir(self.run / self.directories[LINEAR])
@@ -485,6 +495,13 @@ class _Fitting:
             if (name, key := split.key(index)) in wanted
         }
         return tuple(replace(each, path=paths[each.split, each.key]) for each in found)
+
+
+def _photos_round(state: Fit) -> int:
+    """The round since which the photos have been the same."""
+    names = (re.fullmatch(rf"{LINEAR}(?:-(\d+))?", each.name) for each in state.candidates)
+    found = [int(name[1] or 1) for name in names if name is not None]
+    return found[-1] if found else state.round
 
 
 def usual_side(source: Source) -> int:

@@ -13,6 +13,7 @@ from alexnet import recipes
 from alexnet.classic.codebooks import DiagonalMixture
 from alexnet.classic.config import ClassicConfig
 from alexnet.classic.pipeline import ChannelModel, Pipeline
+from alexnet.hardware import synchronize
 from alexnet.models.registry import build
 
 TIMED_BATCH, TIMED_UPDATES = 32, 4
@@ -87,6 +88,5 @@ def _seconds_per_descriptor(channel: ChannelModel, images: torch.Tensor) -> floa
 def _seconds(work: Callable[[], object], device: torch.device) -> float:
     start = time.perf_counter()
     work()
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
+    synchronize(device)
     return time.perf_counter() - start

@@ -10,9 +10,9 @@ from alexnet.data.sources.base import LeftOut, SplitOrigin
 from alexnet.errors import CommandError, DataError
 from alexnet.text import counted
 
-TRAIN, CHOICE, TEST = "train", "val", "test"
+TRAIN, VALIDATION, TEST = "train", "val", "test"
 """`val` chooses among candidates and nothing else; errors on `test` are reported."""
-TEST_FRACTION, CHOICE_FRACTION = 0.2, 0.2
+TEST_FRACTION, VALIDATION_FRACTION = 0.2, 0.2
 """Of each class: what is held out for `test`, and then of the rest for `val`."""
 
 
@@ -26,17 +26,19 @@ def with_three_splits(source: Source, group_by: str = "") -> Source:
     labeled = {name: split for name, split in source.splits.items() if _is_labeled(split)}
     if TRAIN not in labeled:
         raise DataError(f"{source.path} has no labeled training photos: name them with --splits train=DIR")
-    if TEST in labeled and CHOICE in labeled and group_by:
+    if TEST in labeled and VALIDATION in labeled and group_by:
         raise CommandError(f"{source.path} has all splits already, so --group-by changes nothing: remove it")
-    kept = {name: split for name, split in labeled.items() if name in (TRAIN, CHOICE, TEST)}
+    kept = {name: split for name, split in labeled.items() if name in (TRAIN, VALIDATION, TEST)}
     made = dataclasses.replace(source, splits=kept)
     if TEST not in kept:  # what the source has as `val` is tested on, since only `fit` chooses
-        made = _renamed(made if CHOICE in kept else hold_out(made, TEST_FRACTION, group_by), CHOICE, TEST)
-    if CHOICE not in made.splits:
-        made = hold_out(made, CHOICE_FRACTION, group_by)
-    if not {CHOICE, TEST} <= set(made.splits):
+        made = _renamed(
+            made if VALIDATION in kept else hold_out(made, TEST_FRACTION, group_by), VALIDATION, TEST
+        )
+    if VALIDATION not in made.splits:
+        made = hold_out(made, VALIDATION_FRACTION, group_by)
+    if not {VALIDATION, TEST} <= set(made.splits):
         raise DataError(
-            f"{source.path} has too few photos to hold some out for a test: add some, three or more per class"
+            f"{source.path} has too few photos to hold some out for a test: add some, four or more per class"
         )
     unlabeled = [
         LeftOut(
@@ -47,7 +49,7 @@ def with_three_splits(source: Source, group_by: str = "") -> Source:
     ]
     return dataclasses.replace(
         made,
-        splits={name: made.splits[name] for name in (TRAIN, CHOICE, TEST)},
+        splits={name: made.splits[name] for name in (TRAIN, VALIDATION, TEST)},
         origins={name: origin for name, origin in made.origins.items() if name in made.splits},
         left_out=[*source.left_out, *unlabeled],
     )

@@ -38,7 +38,7 @@ from alexnet.checksum import Damaged, write_json_with_checksum
 from alexnet.classic.arrays import generator
 from alexnet.classic.compression import Codec, FeatureFile, Float16Codec, PqCodec, ProductQuantizer
 from alexnet.classic.config import ClassicConfig
-from alexnet.classic.least_squares import MOST_PHOTOS, fit_least_squares, products
+from alexnet.classic.least_squares import MAX_PHOTOS, fit_least_squares, products
 from alexnet.classic.pipeline import ChannelModel, Pipeline
 from alexnet.classic.svm import EarlyStopping, HingeSgd, SoftmaxCalibration, random_split, scores
 from alexnet.config import RunConfig
@@ -132,9 +132,9 @@ def check_pipeline(config: RunConfig, store: Store) -> ClassicConfig:
     photos = len(training_images(store, config.data))
     if photos < 2:
         raise CommandError(f"{store.path} has fewer than two training photos: prepare more")
-    if config.classic.classifier == "least-squares" and photos > MOST_PHOTOS:
+    if config.classic.classifier == "least-squares" and photos > MAX_PHOTOS:
         raise CommandError(
-            f"classic.classifier=least-squares is for at most {MOST_PHOTOS:,} training photos, and there are "
+            f"classic.classifier=least-squares is for at most {MAX_PHOTOS:,} training photos, and there are "
             f"{photos:,}: type classic.classifier=svm"
         )
     refuse_alike(store)

@@ -189,7 +189,7 @@ class Meter:
             step for (step, _), ok in zip(self._outcomes, losses.isfinite().tolist(), strict=True) if not ok
         ]
         if bad:
-            raise Diverged(f"the loss of update {bad[0]} is not finite")
+            raise Diverged(f"the loss of update {bad[0] + 1:,} is not finite")
 
     def _clear(self) -> None:
         self._outcomes: list[tuple[int, Outcome]] = []

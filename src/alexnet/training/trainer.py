@@ -35,6 +35,7 @@ from alexnet.data.image_reader import training_reader
 from alexnet.data.loader import Batch, Batching, Loader
 from alexnet.data.store import Store, training_images
 from alexnet.errors import CommandError, Diverged, Stopped
+from alexnet.hardware import synchronize
 from alexnet.io import exclusive_lock
 from alexnet.models import bundle
 from alexnet.optim.param_groups import set_learning_rates
@@ -307,8 +308,8 @@ class Trainer:
         self.color_noise = events.color_noise(self.config.events, step, self.plan.total_steps)
         self.meter.add(step, update(self.state, batch, epoch, step, self.color_noise), batch.indices)
         self.step = step + 1
-        if self.state.device.type == "cuda" and not self.pace.settled:
-            torch.cuda.synchronize(self.state.device)  # to time the update instead of its start
+        if not self.pace.settled:
+            synchronize(self.state.device)  # to time the update instead of its start
         self.pace.updated()
 
     def follow_time(self) -> Plan:
@@ -447,7 +448,7 @@ class Trainer:
         """Raises Diverged if a weight is not finite: such a model is neither tested nor saved."""
         for name, weight in self.state.ema.model.state_dict().items():
             if not weight.isfinite().all():
-                raise Diverged(f"{name} is not finite after update {self.step - 1}")
+                raise Diverged(f"{name} is not finite after update {self.step:,}")
 
     def _meta(self) -> dict[str, Any]:
         """The values that `resume` reads back."""

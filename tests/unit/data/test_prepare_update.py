@@ -181,6 +181,19 @@ def test_a_photo_that_moved_to_another_split_is_told_from_another_one_of_its_nam
     assert contents(tmp_path / "store") == contents(tmp_path / "new")
 
 
+def test_most_photos_may_move_to_another_split(photos: Path, tmp_path: Path) -> None:
+    for annotated in (photos / "train/ant").glob("*.xml"):
+        annotated.unlink()
+    made(photos, tmp_path / "store")
+    for photo in sorted((photos / "train").rglob("*.png")):
+        if int(photo.stem) > VAL:
+            photo.rename(photos / "val" / photo.parent.name / photo.name)
+    (line,) = made(photos, tmp_path / "store")
+    assert "in another split than before" in line and "removed" not in line
+    made(photos, tmp_path / "new")
+    assert contents(tmp_path / "store") == contents(tmp_path / "new")
+
+
 def test_classes_with_other_names_are_other_photos(photos: Path, store: Path, tmp_path: Path) -> None:
     """Half of the photos stay, so the store follows."""
     rename_class(photos)
@@ -197,7 +210,7 @@ def test_other_photos_do_not_replace_a_store(photos: Path, store: Path, tmp_path
     shutil.rmtree(photos / "train" / "ant")
     (photos / "val" / "ant" / "00.png").rename(photos / "train" / "other.png")
     shutil.rmtree(photos / "val" / "ant")
-    with pytest.raises(CommandError, match=r"other photos: of its 32, only 0 are unchanged in .*choose"):
+    with pytest.raises(CommandError, match=r"other photos: of its 32, only 0 are still in .*choose"):
         made(photos, store)
     assert contents(store) == before
 

@@ -7,6 +7,8 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import tiny
 from numpy.testing import assert_allclose
@@ -15,7 +17,6 @@ import alexnet
 from alexnet.cli.main import main
 from alexnet.data.store import Store
 from alexnet.errors import CommandError, DataError
-from alexnet.evaluation import labeled_photos
 from alexnet.evaluation.labeled_photos import photo_evaluations
 from alexnet.evaluation.run_evaluation import EvaluateOptions, evaluate_runs
 from alexnet.runs.run_dir import RunDir
@@ -37,10 +38,7 @@ def run(place: Path) -> RunDir:
     return tiny.run(place / "run", Store.open(place / "store"))
 
 
-def test_errors_are_those_of_a_store_of_the_same_photos(
-    place: Path, run: RunDir, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(labeled_photos, "_READ", 4)
+def test_errors_are_those_of_a_store_of_the_same_photos(place: Path, run: RunDir) -> None:
     before = sorted(run.path.rglob("*"))
     lines: list[str] = []
     (made,) = photo_evaluations(run.path, place / "new", EvaluateOptions(device="cpu", log=lines.append))
@@ -81,6 +79,21 @@ def test_classes_are_matched_by_name_and_not_all_need_photos(
         alexnet.evaluate_photos(run.path, tmp_path / "new")
 
 
+def test_a_row_without_a_photo_is_left_out(place: Path, run: RunDir, tmp_path: Path) -> None:
+    files = sorted((place / "new" / "class0").iterdir())[:3]
+    images = [{"bytes": each.read_bytes(), "path": each.name} for each in files]
+    images.insert(1, {"bytes": None, "path": "gone.jpg"})
+    labels = ["class0", "class1", "class2", "class0"]
+    pq.write_table(pa.table({"image": images, "label": labels}), tmp_path / "test-00000.parquet")
+    (found,) = photo_evaluations(run.path, tmp_path, EvaluateOptions(device="cpu"))
+    assert [name.partition(" (")[2] for name in found.result.left_out] == [
+        "no photo in the table, only its path gone.jpg)"
+    ]
+    assert found.predictions.labels.tolist() == [0, 2, 0]
+    expected = alexnet.load(run.path, "cpu").probabilities([str(each) for each in files])
+    assert_allclose(found.predictions.probabilities, expected, atol=1e-6)
+
+
 def test_a_split_is_chosen_by_its_own_name(place: Path, run: RunDir, tmp_path: Path) -> None:
     for name in ("train", "test"):
         shutil.copytree(place / "new", tmp_path / "photos" / name)
@@ -117,7 +130,7 @@ def test_the_command_reads_photos_as_it_is_told(
     assert found["top1_errors"] == wanted["top1_errors"]
     assert np.isclose(found["nll"], wanted["nll"], rtol=1e-4)
     assert main([*command, *labels]) == 2
-    assert "only with --photos PHOTOS" in capsys.readouterr().err
+    assert "need --photos PHOTOS" in capsys.readouterr().err
     assert main([*command, "--photos", str(tmp_path), "--store", str(place / "store")]) == 2
     assert "exclude each other" in capsys.readouterr().err
     assert main([*command, "--photos", str(place / "new"), "--search-weights", "train"]) == 2

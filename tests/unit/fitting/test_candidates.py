@@ -16,8 +16,8 @@ from alexnet.fitting.candidates import (
     LARGE_SHARE,
     LINEAR_LARGE,
     MANY,
-    MOST_EPOCHS,
-    Photos,
+    MAX_EPOCHS,
+    PhotoCounts,
     Speed,
     measure_speed,
     plan,
@@ -31,7 +31,7 @@ SPEED = Speed(100.0, FisherSpeed(5e-4, 0.05, per_pair=5e-6, per_cube=2e-10))
 
 
 def names(train: int, classes: int, seconds: float) -> list[str]:
-    return [each.name for each in plan(Photos(train, classes, 128), seconds, SPEED, 0).candidates]
+    return [each.name for each in plan(PhotoCounts(train, classes, 128), seconds, SPEED, 0).candidates]
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_photos_and_time_decide(train: int, classes: int, seconds: float, wanted
 def test_candidates_are_valid_and_fit_into_the_time(
     train: int, classes: int, seconds: float, network: float
 ) -> None:
-    photos = Photos(train, classes, 128)
+    photos = PhotoCounts(train, classes, 128)
     speed = Speed(network, FisherSpeed(0.05 / network, 10 / network, 5e-4 / network, 2e-8 / network))
     found = plan(photos, seconds, speed, seed=3).candidates
     needed = 0.0
@@ -73,7 +73,7 @@ def test_candidates_are_valid_and_fit_into_the_time(
         elif config.schedule.minutes:
             needed += 60 * config.schedule.minutes
         else:
-            assert config.schedule.epochs in (0, MOST_EPOCHS)
+            assert config.schedule.epochs in (0, MAX_EPOCHS)
             needed += config.schedule.epochs * train / network
         if each.name == "small":
             assert photos.per_class >= MANY
@@ -86,24 +86,24 @@ def test_candidates_are_valid_and_fit_into_the_time(
 
 
 def test_photos_that_were_stored_smaller_are_not_enlarged() -> None:
-    found = [each.name for each in plan(Photos(120, 6, 100), 500, SPEED, 0).candidates]
+    found = [each.name for each in plan(PhotoCounts(120, 6, 100), 500, SPEED, 0).candidates]
     assert LINEAR_LARGE not in found and FISHER in found
 
 
 @pytest.mark.parametrize(
     ("photos", "seconds", "wanted"),
     [
-        (Photos(120, 6, 128), 500, {"small": "fewer than 500 training photos per class"}),
-        (Photos(3000, 5, 100), 100_000, {"linear-large": "photos have fewer than 128 pixels"}),
-        (Photos(6000, 5, 128), 100_000, {"sift-fv": "more than 5,000 training photos"}),
-        (Photos(3000, 5, 128), 3600, {}),
-        (Photos(3000, 5, 128), 1200, {"small": "no time for 30 epochs"}),
-        (Photos(120, 6, 128), 60, {"sift-fv": "about 38 s, more than 40 % of the time"}),
-        (Photos(120, 6, 128), 1, {"linear-large": "about 2.4 s, more than 20 % of the time"}),
-        (Photos(120, 6, 128), 1, {"fine-tuned": "no time for an epoch"}),
+        (PhotoCounts(120, 6, 128), 500, {"small": "fewer than 500 training photos per class"}),
+        (PhotoCounts(3000, 5, 100), 100_000, {"linear-large": "photos have fewer than 128 pixels"}),
+        (PhotoCounts(6000, 5, 128), 100_000, {"sift-fv": "more than 5,000 training photos"}),
+        (PhotoCounts(3000, 5, 128), 3600, {}),
+        (PhotoCounts(3000, 5, 128), 1200, {"small": "no time for 30 epochs"}),
+        (PhotoCounts(120, 6, 128), 60, {"sift-fv": "about 38 s, more than 40 % of the time"}),
+        (PhotoCounts(120, 6, 128), 1, {"linear-large": "about 2.4 s, more than 20 % of the time"}),
+        (PhotoCounts(120, 6, 128), 1, {"fine-tuned": "no time for an epoch besides the others"}),
     ],
 )
-def test_what_is_not_tried_has_a_reason(photos: Photos, seconds: float, wanted: dict[str, str]) -> None:
+def test_what_is_not_tried_has_a_reason(photos: PhotoCounts, seconds: float, wanted: dict[str, str]) -> None:
     found = plan(photos, seconds, SPEED, 0)
     reasons = {each.name: each.reason for each in found.not_tried}
     assert reasons.items() >= wanted.items() and bool(reasons) == bool(wanted)
@@ -114,19 +114,28 @@ def test_there_is_time_to_train_again_with_the_photos_that_choose() -> None:
     def fine_tuned(seconds: float) -> float:
         """Epochs."""
         (found,) = [each for each in plan(photos, seconds, SPEED, 0).candidates if each.name == "fine-tuned"]
-        return 60 * found.config.schedule.minutes * SPEED.network / photos.train or MOST_EPOCHS
+        return 60 * found.config.schedule.minutes * SPEED.network / photos.train or MAX_EPOCHS
 
-    photos = Photos(1000, 20, 72, chosen_with=250)
+    photos = PhotoCounts(1000, 20, 72, validation=250)
     sift = SPEED.fisher.seconds(1000, FISHER_DESCRIPTORS)
-    assert photos.trainings == 2.25
-    free = 2.25 * sift  # seconds that `sift-fv` and its second training take
-    assert fine_tuned(free + 10 * 2.25 * MOST_EPOCHS) == MOST_EPOCHS
+    assert photos.refit == 1.25
+    free = 2.25 * sift  # seconds that `sift-fv` and its refit take
+    assert fine_tuned(free + 10 * 2.25 * MAX_EPOCHS) == MAX_EPOCHS
     assert fine_tuned(free + 10 * 2.25 * 40) == pytest.approx(40, rel=1e-3)
     assert fine_tuned(free + 10 * 20) == pytest.approx(20, rel=1e-3)  # too few to train again
 
 
+def test_what_is_done_takes_no_time() -> None:
+    photos = PhotoCounts(3200, 4, 192, 2600, 800)
+    done = frozenset({"linear-large", "sift-fv"})
+    (fresh,) = plan(photos, 480, SPEED, 0).candidates[-1:]
+    (again,) = plan(photos, 480, SPEED, 0, done).candidates[-1:]
+    assert fresh.name == again.name == "fine-tuned"
+    assert fresh.config.schedule.minutes < again.config.schedule.minutes == pytest.approx(8, rel=1e-4)
+
+
 def test_speed_is_measured() -> None:
-    photos = Photos(60, 3, 72)
+    photos = PhotoCounts(60, 3, 72)
     speed = measure_speed(photos, torch.device("cpu"))
     assert 0 < speed.network < 1e6
     assert 0 < speed.fisher.per_descriptor < 0.1 and 0 < speed.fisher.per_photo < 10

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from alexnet.fitting.label_errors import out_of_fold_probabilities, suspicious
 
@@ -33,6 +34,14 @@ def test_no_photo_is_predicted_by_a_model_that_has_seen_it() -> None:
     features, labels = random.normal(size=(80, 200)).astype(np.float32), np.arange(80) % 2
     predicted = out_of_fold_probabilities(features, labels, 2, 10.0, seed=0).argmax(1)
     assert 0.3 < (predicted == labels).mean() < 0.7
+
+
+@pytest.mark.parametrize("counts", [(4, 4), (20, 2), (2, 2, 9)])
+def test_few_photos_of_a_class_have_fewer_folds(counts: tuple[int, ...]) -> None:
+    labels = np.repeat(np.arange(len(counts)), counts)
+    features = np.random.default_rng(0).normal(size=(len(labels), 3)).astype(np.float32)
+    found = out_of_fold_probabilities(features, labels, len(counts), 1.0, seed=0)
+    np.testing.assert_allclose(found.sum(1), 1, atol=1e-6)
 
 
 def test_the_most_suspicious_come_first() -> None:

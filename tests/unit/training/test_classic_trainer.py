@@ -279,7 +279,7 @@ def test_least_squares_use_all_photos_and_refuse_too_many(
     assert all(value.isfinite().all() for value in state.values() if value.is_floating_point())
     stages = [line for line in lines if "classify in" in line]
     assert len(stages) == 2 and all("penalty" in line and "held out" not in line for line in stages)
-    monkeypatch.setattr("alexnet.training.classic_trainer.MOST_PHOTOS", 3)
+    monkeypatch.setattr("alexnet.training.classic_trainer.MAX_PHOTOS", 3)
     with pytest.raises(CommandError, match="is for at most 3 training photos, and there are"):
         fitted(tmp_path / "b", store, setting)
 

@@ -247,10 +247,14 @@ class SourceOptions:
         chosen = (self.class_level, self.labels, self.labels_from_names, self.skip_unlabeled, self.splits)
         return any(chosen)
 
+    @property
+    def chosen(self) -> dict[str, Any]:
+        """By name; without those that are left to the reader."""
+        return {name: value for name, value in asdict(self).items() if value}
+
     def recorded(self, source: Path) -> dict[str, Any]:
-        """The options that were chosen, for the header of the store; a label file inside the source is
-        named relative to it."""
-        chosen = {name: value for name, value in asdict(self).items() if value}
+        """`chosen`, for the header of the store; a label file inside the source is named relative to it."""
+        chosen = self.chosen
         if self.labels:
             root = source.resolve()
             paths = [Path(file).resolve() for file in self.labels.split(",")]

@@ -132,7 +132,7 @@ def hold_out(source: Source, fraction: float, group_by: str = "") -> Source:
         if not len(val):
             raise CommandError(
                 f"--group-by {group_by}: the groups are too large to hold out {fraction:g} of any class; "
-                "use a pattern with more groups, a larger --val-fraction, or --val-fraction 0"
+                "use a pattern with more groups, or hold out another fraction"
             )
     else:
         train, val = stratified_split(keys, photos.labels, fraction)
