@@ -22,8 +22,10 @@ from alexnet.evaluation.calibration import CalibrateOptions, calibrate
 from alexnet.evaluation.predictor import load
 from alexnet.fitting import candidates as fitting_candidates
 from alexnet.fitting import fit as fitting
+from alexnet.fitting.candidates import Speed
 from alexnet.fitting.fit import FitOptions, fit_photos
 from alexnet.fitting.record import Fit
+from alexnet.fitting.speed import FisherSpeed
 from alexnet.io import exclusive_lock
 from alexnet.runs.calibration import tempered
 from alexnet.runs.run_dir import EnsembleDir, EnsembleMember, RunDir
@@ -36,10 +38,15 @@ RESUMED = replace(OPTIONS, resume=True)
 
 @pytest.fixture(scope="module", autouse=True)
 def short() -> Iterator[None]:
-    """Four epochs instead of sixty, and no `sift-fv`, which takes longer: the minutes are not used up."""
+    """Four epochs instead of sixty, and no `sift-fv`, which takes longer: the minutes are not used up.
+
+    What is tried does not depend on the speed of the machine.
+    """
+    speed = Speed(500.0, FisherSpeed(5e-5, 0.005, per_pair=5e-7, per_cube=2e-11))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fitting_candidates, "MAX_EPOCHS", 4)
         patch.setattr(fitting_candidates, "FISHER_SHARE", 0.0)
+        patch.setattr(fitting, "measure_speed", lambda photos, device: speed)
         yield
 
 

@@ -26,7 +26,7 @@ from alexnet.runs.metrics_log import read_metrics
 from alexnet.runs.provenance import InitialWeights, provenance
 from alexnet.runs.run_dir import RunDir
 from alexnet.training import checkpoint
-from alexnet.training.run import evaluation
+from alexnet.training.run import make_validation
 from alexnet.training.trainer import TrainOptions, TrainResult, train_network
 from alexnet.training.transfer import InitFrom
 
@@ -68,7 +68,7 @@ def start(
         yield advance
 
     typed: Any = progress
-    evaluate = options.pop("evaluate", None) or evaluation(config, store)
+    evaluate = options.pop("evaluate", None) or make_validation(config, store)
     given = TrainOptions(**{"device": CPU, "progress": typed, **options})
     return train_network(config, store, run, evaluate, given)
 

@@ -16,7 +16,7 @@ from torch.nn.functional import cross_entropy, one_hot
 from alexnet.classic.svm import Read, SoftmaxCalibration
 
 MAX_PHOTOS = 10_000
-"""Their products take 0.8 GB in double precision."""
+"""A matrix of all pairs takes 0.8 GB in double precision, and solving needs about five of them."""
 ROWS_AT_ONCE = 512
 """Photos whose feature vectors are in memory at once, twice."""
 PENALTIES = tuple(10.0 ** (exponent / 2) for exponent in range(-8, 5))
@@ -48,7 +48,7 @@ class LeastSquares:
 def products(read: Read, photos: int, done: Callable[[int], None] = lambda count: None) -> Tensor:
     """(N, N) float64 on the CPU: the scalar products of the feature vectors of all pairs of photos.
 
-    `done` is called with the number of photos that are compared with all before them.
+    `done(count)` is called after each block of `count` photos.
     """
     found = torch.empty(photos, photos, dtype=torch.float64)
     parts = torch.arange(photos).split(ROWS_AT_ONCE)

@@ -33,7 +33,7 @@ from alexnet.runs.run_dir import CHECKPOINTS, RunDir, find_weights
 from alexnet.tasks.config import task_info
 from alexnet.text import percentage
 from alexnet.training import checkpoint
-from alexnet.training.run import create_run, differences, evaluation, train_run, write_environment
+from alexnet.training.run import create_run, differences, make_validation, train_run, write_environment
 from alexnet.training.trainer import Evaluate, TrainOptions
 from alexnet.training.transfer import InitFrom
 
@@ -97,7 +97,7 @@ class Runner:
     specs: tuple[RunSpec, ...]
     """All runs that may be trained, including those that others are initialized from."""
     device: torch.device
-    validation: Callable[[RunConfig, Store], Evaluate] = evaluation
+    validation: Callable[[RunConfig, Store], Evaluate] = make_validation
     """Makes the function that validates a run during training."""
     for_comparison: bool = False
     """Whether a run that diverges is a result instead of an error, and only the weights of finished runs are

@@ -48,7 +48,7 @@ VALIDATION = ("val", ViewSet("center"))
 """Split and views of validation during training; a detector uses the whole image."""
 
 
-def evaluation(config: RunConfig, store: Store) -> Callable[[nn.Module], Mapping[str, Any]]:
+def make_validation(config: RunConfig, store: Store) -> Callable[[nn.Module], Mapping[str, Any]]:
     """The function that tests a model during training: it returns `top1_error`, which is watched, and other
     values.
 
@@ -118,7 +118,7 @@ def train(
     # All processes read the configuration before the first of them writes, which happens after all have
     # joined.
     if isinstance(recipe, str):
-        recipes.function(recipe)
+        recipes.function(recipe)  # an unknown one is refused before the store is opened
     opened = store if isinstance(store, Store) else Store.open(Path(store))
     request = _Request(recipe, opened, place, settings, resume)
     towers = request.configuration()[0].model.tower_devices
@@ -178,7 +178,7 @@ def train_run(
     store: Store,
     run: RunDir,
     options: TrainOptions,
-    validation: Callable[[RunConfig, Store], trainer.Evaluate] = evaluation,
+    validation: Callable[[RunConfig, Store], trainer.Evaluate] = make_validation,
 ) -> TrainResult:
     """Trains in a run directory that `create_run` made, a network or a classic pipeline, to the end.
 
@@ -230,7 +230,7 @@ def create_run(
     else:
         model = check_network(config, store)
         match(model, store.classes, bundle.load(init_from.path, "cpu", needs_weights=True), init_from.layers)
-    kind.introduce(config, store, where, log)
+    kind.log_summary(config, store, where, log)
     RunDir.create(run.path, config)
     with removed_if_refused(run):
         write_environment(config, store, run, device)
@@ -249,7 +249,7 @@ class _Kind(NamedTuple):
     """The training of networks, or of classic pipelines."""
 
     train: Callable[[RunConfig, Store, RunDir, trainer.Evaluate, TrainOptions], TrainResult]
-    introduce: Callable[[RunConfig, Store, str, Log], None]
+    log_summary: Callable[[RunConfig, Store, str, Log], None]
     """Logs what will be trained; CommandError, before anything is written, if it does not fit."""
     work: str
     """Description of `TrainResult.step`."""
@@ -258,12 +258,12 @@ class _Kind(NamedTuple):
 
 def _kind_of(config: RunConfig) -> _Kind:
     if config.classic is None:
-        return _Kind(trainer.train_network, _introduce_network, "{:,} updates", takes_weights=True)
+        return _Kind(trainer.train_network, _log_network_summary, "{:,} updates", takes_weights=True)
     from alexnet.training.classic_trainer import (
         train_pipeline,  # it loads scikit-learn, which networks do not need
     )
 
-    return _Kind(train_pipeline, _introduce_classic, "coding {:,} photos", takes_weights=False)
+    return _Kind(train_pipeline, _log_classic_summary, "coding {:,} photos", takes_weights=False)
 
 
 @dataclass(frozen=True)
@@ -300,7 +300,7 @@ def _begin(request: _Request, device: torch.device, init_from: InitFrom | None, 
         create_run(config, store, run, device, init_from, log)
         return config
     where = describe_device(device, config.model.tower_devices)
-    _kind_of(config).introduce(config, store, where, log)
+    _kind_of(config).log_summary(config, store, where, log)
     for change in changes:
         log(f"changed: {change}")
     write_environment(config, store, run, device)
@@ -311,7 +311,7 @@ def _first_layer_is_copied(init_from: InitFrom) -> bool:
     return not init_from.layers or "conv1" in init_from.layers
 
 
-def _introduce_network(config: RunConfig, store: Store, device: str, log: Log) -> None:
+def _log_network_summary(config: RunConfig, store: Store, device: str, log: Log) -> None:
     images, processes = len(training_images(store, config.data)), distributed.world_size()
     plan, training = make_plan(config, images, processes), config.training
     parameters = sum(parameter.numel() for parameter in check_network(config, store).parameters())
@@ -359,7 +359,7 @@ def _introduce_network(config: RunConfig, store: Store, device: str, log: Log) -
         )
 
 
-def _introduce_classic(config: RunConfig, store: Store, device: str, log: Log) -> None:
+def _log_classic_summary(config: RunConfig, store: Store, device: str, log: Log) -> None:
     from alexnet.training import classic_trainer  # it loads scikit-learn, which networks do not need
 
     classic, model = classic_trainer.check_pipeline(config, store), summarize(config, len(store.classes))

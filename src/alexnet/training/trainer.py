@@ -43,8 +43,7 @@ from alexnet.progress import Progress, no_progress
 from alexnet.runs.metrics_log import Callback, MetricsLog, no_callback, was_initialized
 from alexnet.runs.run_dir import RunDir
 from alexnet.text import counted, percentage
-from alexnet.training import advice, checkpoint
-from alexnet.training import plan as events
+from alexnet.training import advice, checkpoint, events
 from alexnet.training.logging import TrainingLog, describe_reading
 from alexnet.training.pace import Pace
 from alexnet.training.plan import Plan, keeps_all_images, make_plan

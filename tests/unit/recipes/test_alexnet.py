@@ -10,7 +10,7 @@ from alexnet.models.layers.init import shapes_only
 from alexnet.models.registry import build_run
 from alexnet.optim.param_groups import make_optimizer, set_learning_rates
 from alexnet.optim.schedules import make_schedule
-from alexnet.training import plan
+from alexnet.training import events
 
 
 def test_2012_is_net_145() -> None:
@@ -88,8 +88,8 @@ def rates_after(config: RunConfig, share: float) -> dict[tuple[str, str], float]
         optimizer,
         schedule.learning_rate(step),
         schedule.first_rate,
-        plan.lr_multipliers(config.events, step, total),
-        plan.bias_factor(config.events, step, total),
+        events.lr_multipliers(config.events, step, total),
+        events.bias_factor(config.events, step, total),
     )
     return {(group["layer"], group["kind"]): group["lr"] for group in optimizer.param_groups}
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from alexnet import recipes
 from alexnet.config import RunConfig, ScheduleConfig
 from alexnet.errors import CommandError
-from alexnet.training import plan as events
+from alexnet.training import events
 from alexnet.training.config import Event, TrainingConfig
 from alexnet.training.plan import describe_batches, make_plan, smallest_batch
 
