@@ -172,7 +172,7 @@ def test_large_numbers_of_yolo_classes_are_refused_at_once(tmp_path: Path, numbe
         for name in range(4):
             (tmp_path / "images" / split / f"{name}.jpg").write_bytes(encoded(40, 40, "JPEG"))
             (tmp_path / "labels" / split / f"{name}.txt").write_text(f"{number} 0.5 0.5 0.2 0.2\n")
-    with pytest.raises(DataError, match=r"line 1: .* is no number of a class"):
+    with pytest.raises(DataError, match=r"line 1: .* is not a class number"):
         open_source(tmp_path)
 
 

@@ -244,7 +244,7 @@ def test_a_run_without_a_chance_to_learn_is_announced(
     assert any(line.startswith("warning: the run makes only 3 updates") for line in lines)
     assert not any("micro-batch" in line for line in lines)
     after = lines[[line.startswith("done after 3 updates") for line in lines].index(True) + 1]
-    assert "is that of guessing among 3 classes: only 3 updates were made" in after
+    assert "is no better than chance for 3 classes: only 3 updates were made" in after
     assert after.endswith("or the recipe alexnet-small")
 
 

@@ -175,5 +175,6 @@ def test_validations_that_cost_more_than_training_are_announced_once(
     lines: list[str] = []
     start(machine, tiny_store, tmp_path / "run", log=lines.append)
     assert [line for line in lines if "validation" in line] == [
-        "warning: a validation takes 12 s, the training before it 6 s: type training.evaluate_every_epochs=10"
+        "warning: validation takes 12 s, but the training between validations only 6 s: type "
+        "training.evaluate_every_epochs=10"
     ]

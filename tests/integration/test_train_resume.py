@@ -297,7 +297,7 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_checkpoint(tiny_store: St
         start(config, tiny_store, folder, stop_after=5)
     before = final_state(folder)
     wild = tiny.config("optimizer.lr=1e18")
-    with pytest.raises(Diverged, match=r"not finite.*--resume with a lower"):
+    with pytest.raises(Diverged, match=r"not finite.*--resume and a lower"):
         start(wild, tiny_store, folder, resume=True)
     assert_same(final_state(folder), before)
 

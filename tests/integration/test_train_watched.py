@@ -49,7 +49,7 @@ def test_a_stuck_run_is_diagnosed_twice_and_not_changed(
     warnings, weights = trained(tiny_store, tmp_path / "watched", *slow)
     assert silent == []
     assert [text.split(" updates")[0] for text in warnings] == ["after 4", "after 8"]
-    for part in ("chance (1.0986)", "input deviation", "conv1", "the learning rate is low"):
+    for part in ("chance (1.0986)", "input std", "conv1", "the learning rate is low"):
         assert part in warnings[0]
     assert all(torch.equal(weights[name], undisturbed[name]) for name in weights)
 

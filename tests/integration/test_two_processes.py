@@ -111,7 +111,8 @@ def test_a_lost_rank_is_named_by_the_others_and_the_run_resumes(tiny_store: Stor
     assert ended.returncode == 1
     ours = [line for line in ended.stderr.splitlines() if line.startswith("alexnet: ")]
     assert ours == [
-        "alexnet: rank 1 of 2 has ended, see its own message; this is rank 0: type the same command with "
+        "alexnet: rank 1 of 2 has ended (see its own message), so rank 0 stops, too: type the same "
+        "command with "
         "--resume"
     ]
     assert main([*command, "--resume"]) == 0

@@ -71,7 +71,7 @@ def test_damage_is_named_with_what_repairs_it(run: RunDir, capsys: pytest.Captur
     (problem,) = found["problems"]
     assert problem["file"] == str(weights)
     assert problem["repair"].endswith(f"--run {run.path} --resume continues at step-00000006")
-    assert output.err == f"alexnet: {weights} damaged: see above for what repairs it\n"
+    assert output.err == f"alexnet: {weights} is damaged: the output shows how to repair it\n"
 
 
 def test_a_missing_shard_and_a_changed_digit_of_the_header(tmp_path: Path) -> None:
@@ -105,5 +105,5 @@ def test_the_folder_of_an_ensemble_is_searched(run: RunDir) -> None:
 
 
 def test_something_else_is_a_wrong_command(tmp_path: Path) -> None:
-    with pytest.raises(CommandError, match="no store, run or exported file"):
+    with pytest.raises(CommandError, match="not a store, run or exported file"):
         verify(tmp_path)

@@ -79,6 +79,6 @@ def test_a_selection_of_a_data_set_is_a_source(files, tmp_path) -> None:
 
 def test_what_is_no_source_is_refused(files, tmp_path) -> None:
     for other in (data_set(files).to_iterable_dataset(), SimpleNamespace()):
-        with pytest.raises(CommandError, match=f"{type(other).__name__} is no source: pass a path"):
+        with pytest.raises(CommandError, match=f"{type(other).__name__} is not a source: pass a path"):
             prepared(other, tmp_path / "store")
     assert not (tmp_path / "store").exists()

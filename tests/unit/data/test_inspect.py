@@ -143,8 +143,8 @@ def test_official_archives_are_compared_with_their_published_md5(
     monkeypatch.setitem(inspect_module.IMAGENET_MD5, "ILSVRC2012_img_val.tar", val)
     assert main(["inspect", str(tmp_path)]) == 0
     output = capsys.readouterr().out
-    assert "ILSVRC2012_img_val.tar: the published bytes by its MD5" in output
-    assert "ILSVRC2012_img_train.tar: NOT the published bytes by its MD5" in output
+    assert "ILSVRC2012_img_val.tar: identical to the published file (MD5)" in output
+    assert "ILSVRC2012_img_train.tar: NOT identical to the published file (MD5 differs)" in output
 
 
 def test_lines(tmp_path: Path) -> None:

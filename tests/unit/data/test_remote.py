@@ -262,7 +262,7 @@ def test_names_that_are_no_paths_below_the_folder_are_refused(
     full = f"/bucket/photos/{name}"
     info = {"name": full, "size": 3, "type": "file", "created": "now"}
     monkeypatch.setattr(type(memory), "find", lambda self, path, detail: {full: info})
-    with pytest.raises(DataError, match="is no path on this disk"):
+    with pytest.raises(DataError, match="is not a valid path on this machine"):
         local_source("memory://bucket/photos")
     assert not list(tmp_path.rglob("*evil*"))
 
@@ -273,14 +273,14 @@ def test_a_file_and_a_folder_of_one_name_are_refused(memory, monkeypatch) -> Non
         for name in ("a", "a/b.jpg")
     }
     monkeypatch.setattr(type(memory), "find", lambda self, path, detail: infos)
-    with pytest.raises(DataError, match="a file and a folder of the name a"):
+    with pytest.raises(DataError, match="a file and a folder named a"):
         local_source("memory://bucket/photos")
 
 
 def test_names_that_a_disk_takes_for_one_are_refused(memory, monkeypatch) -> None:
     memory.pipe("/bucket/photos/ANT/0.jpg", photo(1))
     monkeypatch.setattr(sys, "platform", "darwin")
-    with pytest.raises(DataError, match=r"two files of the name ant/0\.jpg"):
+    with pytest.raises(DataError, match=r"two files named ant/0\.jpg"):
         local_source("memory://bucket/photos")
 
 

@@ -358,7 +358,7 @@ def test_bytes_that_are_no_photos_are_not_taken_for_them(tmp_path: Path) -> None
 def test_a_column_with_another_value_in_each_row_is_no_label(tmp_path: Path) -> None:
     columns = {"image": structs(), "code": pa.array([f"code {row}" for row in range(6)])}
     write(tmp_path / "train.parquet", columns)
-    with pytest.raises(DataError, match="column 'code' has another value in each row"):
+    with pytest.raises(DataError, match="column 'code' has a different value in each row"):
         open_source(tmp_path)
 
 

@@ -246,7 +246,7 @@ def test_a_file_that_is_there_can_be_checked(ilsvrc, stores, runs, submit, tmp_p
     assert "top-5 error" not in capsys.readouterr().out  # lines that are shifted are not scored
     (tmp_path / "out.txt").write_text("1 2 3 4 99\n")
     assert main(check) == 3
-    assert "line 1: id 99 is none of 1 to 7" in capsys.readouterr().err
+    assert "line 1: id 99 is not in 1 to 7" in capsys.readouterr().err
     assert main([*check[:-1], str(tmp_path / "nowhere.txt")]) == 2
 
 

@@ -135,8 +135,8 @@ def test_written_values_are_read_again(
         ("1 2 3  4 5", "is not 5 different ids"),
         ("1 2 3 4 n01440764", "is not 5 different ids"),
         ("", "is not 5 different ids"),
-        ("0 1 2 3 4", "id 0 is none of 1 to 8"),
-        ("1 2 3 4 9", "id 9 is none of 1 to 8"),
+        ("0 1 2 3 4", "id 0 is not in 1 to 8"),
+        ("1 2 3 4 9", "id 9 is not in 1 to 8"),
     ],
 )
 def test_a_wrong_line_is_named(line: str, message: str) -> None:

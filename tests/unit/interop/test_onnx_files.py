@@ -102,8 +102,8 @@ def test_a_graph_that_resizes_otherwise_is_not_kept(make_run, tmp_path, monkeypa
         (["net.safetensors", "--input", "photo"], "only a file of type .onnx has an input"),
         (["net.onnx", "--precision", "int8"], "add --store STORE"),
         (["net.onnx", "--store", "STORE"], "add --precision int8, or omit --store"),
-        (["net.onnx", "--web", "page"], "type one of OUT, a .safetensors or .onnx file, --hub DIR"),
-        ([], "type one of OUT, a .safetensors or .onnx file, --hub DIR"),
+        (["net.onnx", "--web", "page"], "type exactly one of OUT (a .safetensors or .onnx file), --hub DIR"),
+        ([], "type exactly one of OUT (a .safetensors or .onnx file), --hub DIR"),
         (["net.onnx", "--runtime", "here"], "--runtime is for a web page"),
     ],
 )

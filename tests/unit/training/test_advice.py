@@ -52,7 +52,8 @@ def test_validation_that_costs_more_than_training(validation: float, warned: boo
     assert bool(line) == warned
     if warned:  # then it costs a fifth of training
         assert line.endswith(
-            "takes 30 s, the training before it 10 s: type training.evaluate_every_epochs=15"
+            "takes 30 s, but the training between validations only 10 s: type "
+            "training.evaluate_every_epochs=15"
         )
 
 

@@ -58,7 +58,7 @@ def test_weights_that_are_not_finite_are_neither_validated_nor_saved(
     trainer.step = 3
     with torch.no_grad():
         trainer.state.model.get_parameter("fc8.bias")[0] = torch.inf
-    message = r"fc8\.bias is not finite after update 3; .*--resume with a lower optimizer\.lr"
+    message = r"fc8\.bias is not finite after update 3; .*--resume and a lower optimizer\.lr"
     with pytest.raises(Diverged, match=message):
         trainer.save()
     with pytest.raises(Diverged, match=message):

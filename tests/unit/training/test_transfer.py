@@ -68,8 +68,10 @@ def test_fine_tuning_copies_all_but_the_head() -> None:
     found = checked_transfer(net(STAR, TEN[:3], seed=1), TEN[:3], pre, TEN, ["conv1", "conv6", "fc7"])
     assert found.new["fc6.weight"] == "its layer was not requested"
     found = checked_transfer(net(STAR, TEN[:3], seed=1), TEN[:3], net(STAR, TEN, seed=0), TEN)
-    assert found.new == dict.fromkeys(["fc8.weight", "fc8.bias"], "3 classes here, 10 there")
-    assert found.lines()[1] == "new: fc8.weight, fc8.bias (3 classes here, 10 there)"
+    assert found.new == dict.fromkeys(
+        ["fc8.weight", "fc8.bias"], "3 classes in this run, 10 in the source model"
+    )
+    assert found.lines()[1] == "new: fc8.weight, fc8.bias (3 classes in this run, 10 in the source model)"
     assert "conv6.bias" in found.copied
 
 
