@@ -184,7 +184,7 @@ def test_photos_with_white_as_zero_are_no_negatives(shared_data: Path) -> None:
 
 def test_photos_that_are_all_alike_are_refused(shared_data: Path, tmp_path: Path) -> None:
     source = open_source(shared_data / "odd-inputs/images/allblack", 0)
-    with pytest.raises(AlexNetError, match="all training photos are alike"):
+    with pytest.raises(AlexNetError, match="every training photo is of the same single color"):
         prepare(source, tmp_path / "store", PrepareSettings(32), workers=1)
 
 

@@ -74,8 +74,8 @@ def command(
     tables.refuse_unwritable()
     if out is not None:
         refuse_other_suffix(out)
-    names, chosen, opened = list(photo_names(images)), choose_device(device), opened_store(store, [model])
-    model = _one_model(model)
+    given, model = model, _one_model(model)
+    names, chosen, opened = list(photo_names(images)), choose_device(device), opened_store(store, [given])
     classifier, spec = load(model, chosen), SearchSpec(opened, split, layer, approximate)
     bars = partial(progress_bar, unit="images", silent=as_json)
     similar = open_similar_images(model, classifier, spec, chosen, bars)

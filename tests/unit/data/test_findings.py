@@ -117,7 +117,7 @@ def test_photos_of_one_color_leave_no_store_that_blocks_others(photos: Source, t
 def test_only_black_photos(shared_data: Path, tmp_path: Path, capfd) -> None:
     photos = str(shared_data / "odd-inputs/images/allblack")
     assert main(["prepare", photos, str(tmp_path / "store"), "--side", "32", "--workers", "1"]) == 3
-    assert "all training photos are alike" in capfd.readouterr().err
+    assert "every training photo is of the same single color" in capfd.readouterr().err
     assert not (tmp_path / "store").exists()
 
 

@@ -157,7 +157,7 @@ def test_lines(tmp_path: Path) -> None:
         "test: 1 photo; unlabeled; in test/",
         "EXIF orientation: applied by default",
         "left out: extra/ (3 photos): outside the folders of the splits",
-        "note: val.csv names 1 other photo, such as '9.jpg'",
+        "note: val.csv also lists 1 photo that the source does not have, such as '9.jpg'",
         "skipped: 1: notes.txt",
     ]
 
@@ -218,7 +218,7 @@ def test_the_document_has_all_of_it(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert document["left_out"] == [
         {"what": "extra/ (3 photos)", "reason": "outside the folders of the splits"}
     ]
-    assert document["notes"] == ["val.csv names 1 other photo, such as '9.jpg'"]
+    assert document["notes"] == ["val.csv also lists 1 photo that the source does not have, such as '9.jpg'"]
     val = document["splits"]["val"]
     assert val["photos_per_class"] == {"ant": 1, "bee": 0, "cow": 2}
     assert (val["smallest_class"], val["median_class"], val["largest_class"]) == (["bee", 0], 1, ["cow", 2])

@@ -373,7 +373,7 @@ def test_rows_of_other_photos_are_noted(tmp_path: Path) -> None:
     source = read(
         tmp_path, {**TRAIN, **VAL, "val.txt": lines([*NAMES, "v9.jpg"], [*LABELS, "ant"], " ").encode()}
     )
-    assert source.notes == ["val.txt names 1 other photo, such as 'v9.jpg'"]
+    assert source.notes == ["val.txt also lists 1 photo that the source does not have, such as 'v9.jpg'"]
 
 
 def test_a_list_of_test_photos_is_no_label_file(tmp_path: Path) -> None:

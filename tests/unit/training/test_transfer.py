@@ -92,7 +92,7 @@ def test_a_sixth_convolution_is_new_where_there_was_none() -> None:
     ("others", "reason"),
     [
         (TEN[::-1], "the same classes in another order"),
-        ([*TEN[:9], Class("n99999999", "x")], "other classes"),
+        ([*TEN[:9], Class("n99999999", "x")], "the source model has other classes"),
     ],
 )
 def test_a_head_for_other_classes_is_not_copied_though_its_shape_fits(
