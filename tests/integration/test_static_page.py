@@ -165,7 +165,7 @@ def test_files_that_were_changed_are_not_used(open_page, folder, tmp_path) -> No
 def test_a_page_that_is_opened_as_a_file_says_what_it_needs(chromium: Browser, folder) -> None:
     page = chromium.new_page()
     page.goto((folder / "index.html").as_uri())
-    expect(page.locator("#progress")).to_contain_text("it needs a web server")
+    expect(page.locator("#progress")).to_contain_text("opened as a file instead of from a web server")
     page.close()
 
 

@@ -98,7 +98,7 @@ def test_what_cannot_be_converted_is_refused(store: Store, tmp_path: Path) -> No
     (tmp_path / "taken" / "file").touch()
     with pytest.raises(AlreadyExists, match="exists: choose another folder"):
         convert_store(store, tmp_path / "taken", "parquet")
-    with pytest.raises(CommandError, match="no form 'zip'"):
+    with pytest.raises(CommandError, match="unknown format 'zip'"):
         convert_store(store, tmp_path / "out", "zip")  # pyright: ignore[reportArgumentType]
     with pytest.raises(CommandError, match="no split 'test'"):
         convert_store(store, tmp_path / "out", "parquet", ["test"])

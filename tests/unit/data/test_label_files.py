@@ -414,7 +414,7 @@ def test_positions_that_may_count_from_0_or_1_are_refused_until_chosen() -> None
         to_labels(["1", "2"], CLASSES, "here")
     assert to_labels(["1", "2"], CLASSES, "here", "from-0").labels.tolist() == [1, 2]
     assert to_labels(["1", "2"], CLASSES, "here", "from-1").labels.tolist() == [0, 1]
-    with pytest.raises(DataError, match="label '0' is none"):
+    with pytest.raises(DataError, match="label '0' is not one of"):
         to_labels(["0", "2"], CLASSES, "here", "from-1")
 
 
@@ -424,12 +424,12 @@ def test_numbers_of_classes_that_are_named_by_numbers() -> None:
     with pytest.raises(DataError, match=r"labels 0\.\.2 of classes 1\.\.3 may be positions from 0"):
         to_labels(["0", "2"], DIGITS, "here")
     assert to_labels(["0", "2"], DIGITS, "here", "from-0").labels.tolist() == [0, 2]
-    with pytest.raises(DataError, match="label '0' is none"):
+    with pytest.raises(DataError, match="label '0' is not one of"):
         to_labels(["0", "2"], DIGITS, "here", "names")
 
 
 def test_labels_mixed_of_names_and_numbers_are_refused() -> None:
-    with pytest.raises(DataError, match="label '1' is none of the 3 classes"):
+    with pytest.raises(DataError, match="label '1' is not one of the 3 classes"):
         to_labels(["ant", "1"], CLASSES, "here")
 
 

@@ -227,7 +227,7 @@ def test_strict_names_what_is_unreadable_and_loses_no_work(broken: Source, tmp_p
 
 def test_a_class_without_a_readable_photo_is_refused(tmp_path: Path) -> None:
     train = [replace(each, image=b"GIF8") if each.label == 1 else each for each in examples(6)]
-    with pytest.raises(DataError, match="no readable training photo of n00000001"):
+    with pytest.raises(DataError, match="no readable training photo is left of n00000001"):
         prepare(source(train=train), tmp_path / "store", JPEG, workers=1)
 
 

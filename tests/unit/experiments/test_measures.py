@@ -108,7 +108,7 @@ def test_a_share_is_one_of_the_photos_that_are_used(store: Store) -> None:
 
 
 def test_more_photos_than_there_are_are_refused(store: Store) -> None:
-    with pytest.raises(CommandError, match="has 16 of one"):
+    with pytest.raises(CommandError, match="has only 16 of one class"):
         run_config(Arm("few", per_class=17), SMALL, store, store)
     with pytest.raises(CommandError, match=r"data\.max_images=49 is more than the 48"):
         run_config(Arm("all"), [*SMALL, "data.max_images=49"], store, store)

@@ -151,7 +151,7 @@ def test_a_file_or_a_folder_not_both(make_run, tmp_path, capsys) -> None:
     for words in ((run,), (run, tmp_path / "net.safetensors", "--hub", tmp_path / "folder")):
         code, _, err = run_main(capsys, "export", *words)
         assert code == 2
-        assert "type one of OUT" in err
+        assert "type exactly one of OUT" in err
 
 
 # --- what is there

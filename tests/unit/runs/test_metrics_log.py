@@ -41,7 +41,7 @@ def test_a_line_cut_off_by_a_kill_is_left_out(tmp_path: Path) -> None:
 def test_a_broken_line_in_the_middle_is_an_error(tmp_path: Path) -> None:
     file = tmp_path / "metrics.jsonl"
     file.write_text('{"step": 1\n{"step": 2}\n')
-    with pytest.raises(DataError, match="is no event"):
+    with pytest.raises(DataError, match="is not an event"):
         read_metrics(file)
 
 

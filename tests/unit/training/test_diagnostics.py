@@ -84,7 +84,7 @@ def test_equal_logits_have_no_deviation() -> None:
         (60.0, False, 0.2, 0.01, "are the images shuffled"),
         (60.0, False, 2.3, 0.1, "rate is high"),
         (60.0, False, 2.3, 1e-5, "rate is low"),
-        (60.0, False, 2.3, 0.01, "no single reason"),
+        (60.0, False, 2.3, 0.01, "no single cause"),
     ],
 )
 def test_the_diagnosis_names_what_was_measured_and_why(

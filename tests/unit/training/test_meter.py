@@ -62,5 +62,5 @@ def test_a_loss_that_is_not_finite_is_named(bad: float) -> None:
     meter = Meter()
     for step, loss in zip(itertools.count(40), (1.0, 1.0, bad, bad), strict=False):
         meter.add(step, outcome(loss, 0, 2), torch.arange(2))
-    with pytest.raises(Diverged, match="update 42 is not finite"):
+    with pytest.raises(Diverged, match="update 43 is not finite"):
         meter.read()
