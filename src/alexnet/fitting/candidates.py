@@ -33,6 +33,8 @@ MAX_EPOCHS, MIN_EPOCHS = 60, 30
 """Of a training, and for a network from random weights."""
 ENOUGH_EPOCHS = 30
 """If there is time for so many of `fine-tuned` and for a refit, it gets no more than leaves time for that."""
+START_SECONDS = 2.0
+"""Until a candidate's training begins, and for its test on the validation photos."""
 MODERN_COST = 2.0
 """Estimated time of a photo's training in `alexnet-modern`, relative to the small network."""
 FISHER_PHOTOS = 5000
@@ -151,7 +153,7 @@ def plan(
             reason = f"about {duration(cost)}, more than {100 * share:.0f} % of the time"
             not_tried.append(NotTried(name, reason))
             return False
-        left -= cost
+        left -= cost + START_SECONDS
         reserved = max(reserved, cost * photos.refit)
         return True
 
@@ -163,6 +165,7 @@ def plan(
         not_tried.append(NotTried(FISHER, f"more than {FISHER_PHOTOS:,} training photos"))
     elif fits(FISHER, speed.fisher.seconds(photos.train, FISHER_DESCRIPTORS, photos.predicted), FISHER_SHARE):
         found.append(_fisher(photos, seed, FISHER_SHARE * seconds / 60))
+    left -= START_SECONDS  # of `fine-tuned`
     if (left - reserved) * epochs_per_second >= 1:
         left -= reserved
     scratch = SCRATCH_SHARE * left

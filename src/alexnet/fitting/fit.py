@@ -288,9 +288,11 @@ class _Fitting:
         device = describe_device(self.device)
         self.log(f"{device}: {self.speed:,.0f} photos/s in training")
         first, *_ = plan(known, 0.0, speed, self.options.seed).candidates
+        start = time.monotonic()
         yield first
-        used = time.monotonic() - self.start
-        seconds = max(0.0, 60 * self.options.minutes - used - self._after_training(photos))
+        used, took = time.monotonic() - self.start, time.monotonic() - start
+        kept = self._after_training(photos) + took * known.refit  # `linear` may be what is chosen
+        seconds = max(0.0, 60 * self.options.minutes - used - kept)
         recorded = {each.name for each in state.candidates}
         done = {name for name in ONE_STEP if self._in_round(name, _photos_round(state)) in recorded}
         planned = plan(known, seconds, speed, self.options.seed, done)
