@@ -28,8 +28,8 @@ def find_suspects(bundle: ModelBundle, store: Store, strength: float, seed: int)
     """Photos of any split whose label is probably wrong, the most suspicious first.
 
     Each photo is predicted by a logistic regression on the network's features of other photos; `strength` is
-    scikit-learn's `C`. It is meant for up to `MAX_PHOTOS` photos. None if fewer than two classes have two
-    photos.
+    scikit-learn's `C`. It is meant for up to `MAX_PHOTOS` photos. Empty if fewer than two classes have
+    two photos.
     """
     places = [(name, index) for name in store.splits for index in range(len(store.split(name)))]
     features = np.concatenate([last_layer_inputs(bundle, store.split(name))[0] for name in store.splits])

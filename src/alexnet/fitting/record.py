@@ -15,7 +15,7 @@ from alexnet.serialization import from_dict, to_dict
 
 FIT_FORMAT_VERSION = 1
 REFIT = "-refit"
-"""Added to a candidate's name if it is trained on the photos that choose, too."""
+"""Added to a candidate's name if it is trained on the validation photos, too."""
 
 
 @dataclass(frozen=True)
@@ -85,10 +85,10 @@ class Fit:
     chosen: tuple[str, ...] = ()
     """The candidates whose probabilities are averaged; often one."""
     refit: tuple[str, ...] = ()
-    """Run directories of chosen candidates, trained again with the photos that chose them added; these take
-    their places. A candidate for which there was no time has none."""
+    """Run directories of chosen candidates that were retrained with the validation photos added. They replace
+    the candidates in the model; one for which there was no time is missing."""
     errors: int | None = None
-    """Wrong among the photos that choose, of what was chosen; None before the choice."""
+    """Validation photos that the chosen model misclassifies; None before the choice."""
     suspects: tuple[Suspect, ...] = ()
     """The most suspicious first."""
     version: int = FIT_FORMAT_VERSION
@@ -100,7 +100,7 @@ class Fit:
         return tuple(again.get(each, each) for each in self.chosen)
 
     def rate(self, errors: int) -> Rate:
-        """A number of errors among the photos that choose."""
+        """A number of errors among the validation photos."""
         return Rate.of(errors, self.splits["val"])
 
     def to_dict(self) -> dict[str, Any]:
