@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +11,7 @@ from typing import Any
 
 import pytest
 import tiny
+from torch.distributed import TCPStore
 
 from alexnet.cli.main import main
 from alexnet.data.store import Store
@@ -99,20 +102,33 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
+def start_rank(rank: int, store: TCPStore, command: list[str]) -> subprocess.Popen[str]:
+    """One of two processes, started as torchrun does but without it: it would send SIGTERM to the other."""
+    place = {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2"}
+    meeting = {
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(store.port),
+        "TORCHELASTIC_USE_AGENT_STORE": "True",
+    }
+    return subprocess.Popen(
+        [sys.executable, *command], env={**os.environ, **place, **meeting}, stderr=subprocess.PIPE, text=True
+    )
+
+
 @pytest.mark.slow
 def test_a_lost_rank_is_named_by_the_others_and_the_run_resumes(tiny_store: Store, tmp_path: Path) -> None:
     program, run = tmp_path / "program.py", tmp_path / "run"
     program.write_text(LOSES_RANK_1)
     command = words(tiny_store, run)
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    ended = subprocess.run(
-        [*torchrun, "--", str(program), *command], capture_output=True, text=True, check=False
-    )
-    assert ended.returncode == 1
-    ours = [line for line in ended.stderr.splitlines() if line.startswith("alexnet: ")]
+    store = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+    main_rank, lost = (start_rank(rank, store, [str(program), *command]) for rank in (0, 1))
+    assert lost.wait() == -signal.SIGKILL
+    _, of_main = main_rank.communicate()
+    lost.communicate()
+    assert main_rank.returncode == 1
+    ours = [line for line in of_main.splitlines() if line.startswith("alexnet: ")]
     assert ours == [
         "alexnet: rank 1 of 2 has ended (see its own message), so rank 0 stops, too: type the same "
-        "command with "
-        "--resume"
+        "command with --resume"
     ]
     assert main([*command, "--resume"]) == 0
