@@ -13,19 +13,24 @@ SECONDS = 600
 """Of one cell, at most."""
 
 
-def execute(notebook: Path) -> nbformat.NotebookNode:
-    """The notebook with the outputs of a new run; CellExecutionError if a cell fails."""
-    document = nbformat.read(notebook, as_version=4)
-    NotebookClient(document, timeout=SECONDS, kernel_name="python3", record_timing=False).execute()
-    return document
+def read(name: str) -> nbformat.NotebookNode:
+    """The notebook of this name."""
+    return nbformat.read(FOLDER / f"{name}.ipynb", as_version=4)
+
+
+def execute(notebook: nbformat.NotebookNode) -> None:
+    """Runs all cells in a new kernel and replaces their outputs; CellExecutionError if a cell fails."""
+    NotebookClient(notebook, timeout=SECONDS, kernel_name="python3", record_timing=False).execute()
 
 
 def main(names: list[str]) -> None:
     """`python -m tools.notebooks [NAME...]`: executes these notebooks, or all, in place."""
-    for notebook in sorted(FOLDER.glob("*.ipynb")):
-        if not names or notebook.stem in names:
-            nbformat.write(execute(notebook), notebook)
-            print(notebook.relative_to(FOLDER.parents[1]))
+    for file in sorted(FOLDER.glob("*.ipynb")):
+        if not names or file.stem in names:
+            notebook = read(file.stem)
+            execute(notebook)
+            nbformat.write(notebook, file)
+            print(file.relative_to(FOLDER.parents[1]))
 
 
 if __name__ == "__main__":

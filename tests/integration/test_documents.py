@@ -43,7 +43,7 @@ def own_photos_lines() -> list[list[str]]:
 def newcomer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A folder in which the README's commands for own photos have been run."""
     folder = tmp_path_factory.mktemp("newcomer")
-    synthesize(folder / "made-up", classes=3, train_per_class=40, val_per_class=2, layout="folder")
+    synthesize(folder / "made-up", classes=3, train_per_class=16, val_per_class=2, layout="folder")
     (folder / "made-up" / "train").rename(folder / "my-photos")
     photo = next((folder / "my-photos").rglob("*.jpg"))
     for name in ("new-photo.jpg", "cat.jpg"):

@@ -111,7 +111,9 @@ def test_sigterm_saves_and_exits_75(tiny_store: Store, tmp_path: Path) -> None:
     run = tmp_path / "run"
     command = [sys.executable, "-m", "alexnet", *words(tiny_store, run, "schedule.epochs=1000")]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-        while not (run / "metrics.jsonl").exists() or len(read_metrics(run / "metrics.jsonl")) < 4:
+        while process.poll() is None and not (
+            (run / "metrics.jsonl").exists() and len(read_metrics(run / "metrics.jsonl")) >= 4
+        ):
             wait(process, 0.02)
         process.terminate()
         error = process.communicate()[1]
