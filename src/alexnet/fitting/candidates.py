@@ -144,13 +144,18 @@ def plan(
     found, left, epochs_per_second = [_linear(photos, seed)], seconds, speed.network / photos.train
     reserved, not_tried = 0.0, list[NotTried]()
 
-    def fits(name: str, cost: float, share: float) -> bool:
-        """Whether a candidate of this cost is tried; its time is then taken."""
+    def fits(name: str, cost: float, share: float, unneeded: float = 0.0) -> bool:
+        """Whether a candidate of this cost is tried; its time is then taken.
+
+        It may take a share of the time, or the seconds that no other candidate needs, if they are more.
+        """
         nonlocal left, reserved
         if name in done:
             return True
-        if cost > share * seconds:
+        if cost > max(share * seconds, unneeded):
             reason = f"about {duration(cost)}, more than {100 * share:.0f} % of the time"
+            if unneeded > share * seconds:
+                reason = f"about {duration(cost)}, more than the {duration(unneeded)} that others leave"
             not_tried.append(NotTried(name, reason))
             return False
         left -= cost + START_SECONDS
@@ -163,8 +168,11 @@ def plan(
         found.append(_linear_large(photos, seed))
     if photos.train > FISHER_PHOTOS:
         not_tried.append(NotTried(FISHER, f"more than {FISHER_PHOTOS:,} training photos"))
-    elif fits(FISHER, speed.fisher.seconds(photos.train, FISHER_DESCRIPTORS, photos.predicted), FISHER_SHARE):
-        found.append(_fisher(photos, seed, FISHER_SHARE * seconds / 60))
+    else:
+        cost = speed.fisher.seconds(photos.train, FISHER_DESCRIPTORS, photos.predicted)
+        unneeded = _unneeded(photos, left, epochs_per_second)
+        if fits(FISHER, cost, FISHER_SHARE, unneeded):
+            found.append(_fisher(photos, seed, max(FISHER_SHARE * seconds, unneeded) / 60))
     left -= START_SECONDS  # of `fine-tuned`
     if (left - reserved) * epochs_per_second >= 1:
         left -= reserved
@@ -187,6 +195,15 @@ def plan(
     elif scratch:
         found.append(_small(photos, seed, _Length.within(scratch, epochs_per_second)))
     return Plan(tuple(found), tuple(not_tried))
+
+
+def _unneeded(photos: PhotoCounts, left: float, epochs_per_second: float) -> float:
+    """Seconds that `sift-fv` may take, with as much for its refit, so that `fine-tuned` and its refit are as
+    long as they may be: 0 if there are none, or a network from random weights can use them.
+    """
+    longest = MAX_EPOCHS / epochs_per_second
+    unneeded = left - 2 * START_SECONDS - (1 + photos.refit) * longest
+    return 0.0 if photos.per_class >= MANY else max(0.0, unneeded / (1 + photos.refit))
 
 
 def every_candidate(photos: PhotoCounts, seen: int, seed: int) -> list[Candidate]:

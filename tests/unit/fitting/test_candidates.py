@@ -66,7 +66,7 @@ def test_candidates_are_valid_and_fit_into_the_time(
         assert each.name == FISHER or 1 <= config.training.batch_size <= train
         if each.name == FISHER:
             cost = speed.fisher.seconds(train, FISHER_DESCRIPTORS)
-            assert cost <= FISHER_SHARE * seconds
+            assert cost <= FISHER_SHARE * seconds or cost + MAX_EPOCHS * train / network <= seconds
             needed += cost
         elif each.name == LINEAR_LARGE:
             needed += LARGE_COST * train / network
@@ -124,6 +124,29 @@ def test_there_is_time_to_train_again_with_the_photos_that_choose() -> None:
     assert fine_tuned(free + 10 * 2.25 * MAX_EPOCHS) == MAX_EPOCHS
     assert fine_tuned(free + 10 * 2.25 * 40) == pytest.approx(40, rel=1e-3)
     assert fine_tuned(free + 10 * 20) == pytest.approx(20, rel=1e-3)  # too few to train again
+
+
+def test_sift_fv_may_take_the_time_that_no_other_candidate_needs() -> None:
+    photos = PhotoCounts(96, 6, 100)
+    slow = Speed(300.0, FisherSpeed(5e-3, 0.05, per_pair=5e-6, per_cube=2e-10))
+    sift, longest = slow.fisher.seconds(96, FISHER_DESCRIPTORS), MAX_EPOCHS * 96 / 300
+    enough = 2 * (sift + longest) + 2 * START_SECONDS  # with a refit of either
+    assert sift > FISHER_SHARE * enough
+    without, both = plan(photos, enough - 1, slow, 0), plan(photos, enough + 1, slow, 0)
+    assert [each.name for each in without.candidates] == ["linear", "fine-tuned"]
+    assert [each.name for each in both.candidates] == ["linear", "sift-fv", "fine-tuned"]
+    for fine_tuned in (without.candidates[-1], both.candidates[-1]):
+        assert (fine_tuned.config.schedule.epochs, fine_tuned.config.schedule.minutes) == (MAX_EPOCHS, 0)
+
+
+def test_a_network_from_random_weights_needs_all_the_time_there_is() -> None:
+    fast = Speed(1e5, FisherSpeed(5e-3, 0.05, per_pair=5e-6, per_cube=2e-10))
+    few, many = (
+        [each.name for each in plan(PhotoCounts(2 * MANY, classes, 100), 760, fast, 0).candidates]
+        for classes in (4, 2)
+    )
+    assert few == ["linear", "sift-fv", "fine-tuned"]
+    assert many == ["linear", "fine-tuned", "small"]
 
 
 def test_what_is_done_takes_no_time() -> None:
