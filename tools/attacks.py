@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple, get_type_hints
 
+from alexnet.io import exclusive_lock
 from alexnet.report.tables import Table
 from tools.results_io import NOT_RECORDED
 
@@ -58,13 +59,15 @@ def read(folder: Path) -> list[Row]:
         ]
 
 
-def write(folder: Path, rows: Iterable[Row]) -> None:
-    """Replaces the record."""
+def add(folder: Path, rows: Iterable[Row]) -> None:
+    """Adds rows to the record, to which other processes may be adding, too."""
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / FILE).open("w", newline="") as opened:
-        writer = csv.writer(opened, lineterminator="\n")
-        writer.writerow(Row._fields)
-        writer.writerows(rows)
+    with exclusive_lock(folder, wait=True):
+        every = [*read(folder), *rows]
+        with (folder / FILE).open("w", newline="") as opened:
+            writer = csv.writer(opened, lineterminator="\n")
+            writer.writerow(Row._fields)
+            writer.writerows(every)
 
 
 def by_attack(rows: Sequence[Row]) -> Table:

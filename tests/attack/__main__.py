@@ -101,7 +101,7 @@ def main() -> int:
     rows = _rows(found, command, first)
     print(attacks.by_attack(rows).text(), end="")
     if options.record:
-        attacks.write(options.record, [*before, *rows])
+        attacks.add(options.record, rows)
     return 0 if all(trial.held for trial in found) else 1
 
 

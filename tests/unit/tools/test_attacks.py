@@ -16,15 +16,16 @@ ROWS = [
 ]
 
 
-def test_rows_are_read_as_they_were_written(tmp_path: Path) -> None:
+def test_rows_are_read_as_they_were_added(tmp_path: Path) -> None:
     assert attacks.read(tmp_path / attacks.FOLDER) == []
-    attacks.write(tmp_path / attacks.FOLDER, ROWS)
+    attacks.add(tmp_path / attacks.FOLDER, ROWS[:1])
+    attacks.add(tmp_path / attacks.FOLDER, ROWS[1:])
     assert attacks.read(tmp_path / attacks.FOLDER) == ROWS
 
 
 def test_the_table_adds_up_all_calls(tmp_path: Path) -> None:
     assert attacks.attacks(tmp_path).rows == [(NOT_RECORDED,)]
-    attacks.write(tmp_path / attacks.FOLDER, ROWS)
+    attacks.add(tmp_path / attacks.FOLDER, ROWS)
     table = attacks.attacks(tmp_path)
     assert table.columns == ("attack", *attacks.COLUMNS)
     assert table.rows == [
