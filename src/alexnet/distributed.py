@@ -39,10 +39,7 @@ def running(device: torch.device) -> Generator[None, None, None]:
     if "RANK" not in os.environ or _joined():
         yield
         return
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=TIMEOUT)
-    if device.type == "cuda":
-        torch.cuda.set_device(device)
-    peers = gather_objects((socket.gethostname(), os.getpid()))
+    peers = _join(device)
     try:
         yield
     except AlexNetError:
@@ -57,6 +54,23 @@ def running(device: torch.device) -> Generator[None, None, None]:
         ) from error
     finally:
         dist.destroy_process_group()
+
+
+def _join(device: torch.device) -> list[tuple[str, int]]:
+    """Joins the process group; the host and the process number of each rank."""
+    try:
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=TIMEOUT)
+        if device.type == "cuda":
+            torch.cuda.set_device(device)
+        return gather_objects((socket.gethostname(), os.getpid()))
+    except RuntimeError as error:  # of the backend, such as "connectFullMesh failed"
+        if _joined():
+            dist.destroy_process_group()
+        raise WorkError(
+            f"rank {os.environ['RANK']} could not connect to the other processes: one of them has probably "
+            "ended (see its own message); type the same command with --resume, or with --debug for what "
+            "torch.distributed reports"
+        ) from error
 
 
 def _ended(peers: list[tuple[str, int]]) -> list[int]:

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from alexnet import distributed
+from alexnet.errors import WorkError
 
 CPU = torch.device("cpu")
 
@@ -45,3 +46,16 @@ def test_a_group_of_one_is_created_and_destroyed(monkeypatch: pytest.MonkeyPatch
         model = distributed.wrap_ddp(nn.Linear(2, 2), CPU)
         assert isinstance(model, nn.parallel.DistributedDataParallel)
     assert distributed.world_size() == 1
+
+
+def test_a_process_that_cannot_join_the_others_names_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise RuntimeError("connectFullMesh failed: Connection refused")
+
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setattr(torch.distributed, "init_process_group", fails)
+    with (
+        pytest.raises(WorkError, match=r"^rank 1 could not connect .* with --resume"),
+        distributed.running(CPU),
+    ):
+        raise AssertionError("not reached")
