@@ -67,12 +67,12 @@ class RankAttack:
         own = [line for line in errors.splitlines() if line.startswith("alexnet: ")]
         # `torchrun` has its own table and traceback of the process that failed first.
         of_torchrun = re.search(rf"rank\s*: {rank} \(local_rank", errors)
-        said = of_torchrun or any(
+        named = of_torchrun or any(
             f"rank {rank} of 2 has ended" in line or "could not connect" in line or "stopped by" in line
             for line in own
         )
         # Gloo itself prints lines about its connections.
-        if "gloo" in "".join(own).lower() or "unexpected" in errors or (code and not said):
+        if "gloo" in "".join(own).lower() or "unexpected" in errors or (code and not named):
             return "traceback", errors
         if code not in (0, 1):
             return "unexpected", f"exit code {code}: {errors}"
