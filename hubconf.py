@@ -1,6 +1,7 @@
 """Untrained models for `torch.hub.load(<this repository>, "alexnet_2012", num_classes=10, crop=112)`.
 
-No trained weights are published; `alexnet.load(run)` loads weights that you have trained.
+For trained weights, install the package: `alexnet.load("pretrained")` is the network that comes with it,
+`alexnet.load(run)` one that you have trained.
 """
 
 from __future__ import annotations

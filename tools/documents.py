@@ -84,6 +84,7 @@ TABLES: dict[str, Callable[[Path], Table]] = {
 
 TEXTS: dict[str, Callable[[], str]] = {
     "commands": reference.commands,
+    "recipes": reference.recipe_tables,
     "keys": reference.keys,
     "interface": reference.interface,
 }

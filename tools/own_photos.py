@@ -137,9 +137,10 @@ def _errors(rows: Sequence[_Row]) -> list[float]:
 
 
 def _cells(errors: Sequence[list[float]]) -> list[str]:
-    """Mean over seeds and its range; the lowest mean is bold."""
-    lowest = min((mean(each) for each in errors if each), default=0.0)
-    return [_cell(each, mean(each) == lowest) if each else ABSENT for each in errors]
+    """Mean over seeds and its range; the lowest mean is bold, among those over the most seeds."""
+    seeds = max(map(len, errors))
+    lowest = min((mean(each) for each in errors if each and len(each) == seeds), default=0.0)
+    return [_cell(each, len(each) == seeds and mean(each) == lowest) if each else ABSENT for each in errors]
 
 
 def _cell(errors: list[float], is_lowest: bool) -> str:
@@ -152,6 +153,7 @@ def _table(columns: Sequence[str], body: Sequence[Sequence[str]], what: str) -> 
     empty = [(NOT_RECORDED, *[ABSENT] * (len(columns) - 1))]
     notes = (
         f"Top-1 errors in %, {what}: mean over seeds, with the lowest and highest of them in parentheses; "
-        "another seed is another division of the photos and other weights. Bold is the lowest mean.",
+        "another seed is another division of the photos, with other weights. Without parentheses: one run. "
+        "Bold is the lowest mean, among those over the most seeds.",
     )
     return Table(columns, body or empty, numeric=frozenset(columns[2:4]), notes=notes)

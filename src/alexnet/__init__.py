@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from alexnet.models.registry import list_models
     from alexnet.training.run import train
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"
 __all__ = [
     "AlexNetClassifier",
     "SiftFisherClassifier",

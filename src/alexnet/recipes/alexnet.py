@@ -184,11 +184,10 @@ def alexnet_modern() -> RunConfig:
 
     One tower, batch normalization instead of response normalization, Kaiming initialization, AdamW with a
     warm-up and a cosine schedule, random-resized crops, color jitter, label smoothing. On a GPU, or a
-    processor that supports it, add `precision=bfloat16`. `docs/experiments.md` lists what was tried and the
-    effect of each part.
+    processor that supports it, add `precision=bfloat16`. `docs/experiments.md` lists what was tried.
 
     Source: this project; chosen by measurements on photos held out of Imagenette's training set.
-    Expected: `docs/experiments.md` has the error on Imagenette; not run on ImageNet.
+    Expected: the README has the error on Imagenette; not run on ImageNet.
     """
     return RunConfig(
         recipe="alexnet-modern",

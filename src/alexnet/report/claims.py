@@ -160,7 +160,9 @@ def claims(results: Path, only: str = "") -> Table:
 
 TRAINED_NOTE = (
     "Updates and training errors are those of the compared models, in their order, at the end of training: "
-    "means over seeds, with the center crop, without augmentation and dropout."
+    "means over seeds, with the center crop, without augmentation and dropout. A model that was trained at "
+    "several rates has a number for each. The model that is called common is the one that all others differ "
+    "from."
 )
 
 

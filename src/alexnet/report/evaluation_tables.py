@@ -21,8 +21,9 @@ BALANCED = "Balanced error: the mean of the errors of the classes, which differ 
 
 TRAINING_COLUMNS = ("updates", "training error %")
 TRAINING_NOTE = (
-    "Training error: of the last logged updates, on augmented images with dropout (of localizers, of boxes; "
-    "of detectors, of their best windows); of several runs, the mean. Classic pipelines make no updates."
+    "Training error: that of the last logged updates, on augmented images and with dropout; the mean of "
+    "several runs. It counts classes; for localizers it counts boxes, for detectors their best windows. "
+    "Classic pipelines make no updates."
 )
 
 

@@ -41,6 +41,14 @@ def test_the_lowest_mean_over_seeds_is_bold(results: Path) -> None:
     assert whole[4:6] == ("**20.5** (20.0 to 21.0)", "30.5 (30.0 to 31.0)")
 
 
+def test_a_mean_over_fewer_seeds_is_never_bold(results: Path) -> None:
+    file = results / "own-photos" / candidates.RESULTS
+    one = candidates.Row("waste", 5, 0, "linear-large", 3, 60, 100, 1, 1.0, 5, 0.1, 1.0)
+    write_json(file, [*(asdict(row) for row in candidates.read(file.parent)), asdict(one)])
+    cells = dict(zip(by_photos(results).columns, by_photos(results).rows[0], strict=True))
+    assert (cells["linear-large"], cells["small"]) == ("1.0", "**10.5** (10.0 to 11.0)")
+
+
 def test_how_far_candidates_were_trained(results: Path) -> None:
     table = training(results)
     assert table.columns[2:] == ("linear", "small")
