@@ -208,6 +208,11 @@ def validate(config: RunConfig) -> RunConfig:
             f"training.class_weights weighs training.loss=cross-entropy, not {training.loss}: "
             "type training.class_weights=none, or data.sampling=balanced",
         ),
+        (
+            training.class_weights == "none" or data.sampling != "balanced",
+            "training.class_weights=balanced and data.sampling=balanced would both balance the classes, so "
+            "that rare ones get too much weight: type only one of them",
+        ),
         *task_checks(training.loss, model.name, data.scales),
         *(check for event in config.events for check in range_checks(event, "events: ")),
         *(classic_checks(config.classic) if config.classic else ()),

@@ -75,6 +75,11 @@ class Stopped(AlexNetError):  # noqa: N818 - not an error: the work was saved
 
     exit_code = 75
 
+    def __init__(self, what: str, timed_out: bool = False):
+        """`timed_out` is whether a time limit was the reason, and no signal."""
+        super().__init__(what)
+        self.timed_out = timed_out
+
 
 class Interrupted(AlexNetError):  # noqa: N818 - not an error: a person wants it
     """Stopped by Ctrl-C where nothing was saved to resume from."""

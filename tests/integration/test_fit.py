@@ -213,13 +213,81 @@ def test_a_candidate_that_takes_too_long_is_left_out(
         if config.classic is None:
             return train(config, store, place, **options)
         clock[0] += 60 * options["minutes"]
-        raise Stopped("stopped after some minutes")
+        raise Stopped("stopped after some minutes", timed_out=True)
 
     monkeypatch.setattr(fitting, "train", slow)
     monkeypatch.setattr(fitting.time, "monotonic", lambda real=time.monotonic: real() + clock[0])
     made = fit_photos(photos, tmp_path / "run", replace(OPTIONS, log=lines.append)).fit
     assert "sift-fv" not in [each.name for each in made.candidates]
     assert any(line.startswith("sift-fv: not finished within its limit of") for line in lines)
+
+
+def test_a_signal_after_the_limit_of_a_candidate_stops_the_fit(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fitting_candidates, "FISHER_PHOTOS", 5000)
+    train, clock = fitting.train, [0.0]
+
+    def interrupted(config: Any, store: Any, place: Path, **options: Any) -> Any:
+        if config.classic is None:
+            return train(config, store, place, **options)
+        clock[0] += 60 * options["minutes"]
+        raise Stopped("stopped by SIGTERM")
+
+    monkeypatch.setattr(fitting, "train", interrupted)
+    monkeypatch.setattr(fitting.time, "monotonic", lambda real=time.monotonic: real() + clock[0])
+    with pytest.raises(Stopped, match="by SIGTERM"):
+        fit_photos(photos, tmp_path / "run", OPTIONS)
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (
+            CommandError("there are 11,000 photos", hint="type classic.classifier=svm"),
+            "there are 11,000 photos",
+        ),
+        (Diverged("the loss of update 2 is not finite"), "the loss of update 2 is not finite"),
+    ],
+)
+def test_a_model_that_cannot_be_retrained_is_kept_as_it_is(
+    fitted: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, reason: str
+) -> None:
+    run, train, lines = tmp_path / "run", fitting.train, list[str]()
+    shutil.copytree(fitted, run)
+
+    def refuses(config: Any, store: Any, place: Path, **options: Any) -> Any:
+        if place.name.endswith("-refit"):
+            raise error
+        return train(config, store, place, **options)
+
+    monkeypatch.setattr(fitting, "train", refuses)
+    made = fit_photos(photos, run, replace(RESUMED, log=lines.append)).fit
+    assert made.refit == () and made.members == made.chosen
+    assert any(line.endswith(f"not retrained with the validation photos added: {reason}") for line in lines)
+
+
+def test_another_seed_is_refused_for_a_fit_that_has_begun(fitted: Path, photos: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(fitted, run)
+    replace(Fit.read(run), seed=3).write(run)
+    with pytest.raises(CommandError, match="was made with seed 3, not 0: omit it"):
+        fit_photos(photos, run, replace(RESUMED, seed=0))
+    assert fit_photos(photos, run, RESUMED).fit.seed == 3
+
+
+def test_a_fit_that_another_process_made_meanwhile_is_not_overwritten(
+    fitted: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, source = tmp_path / "run", fitting._Fitting._source
+
+    def slow(self: Any, place: Any) -> Any:
+        shutil.copytree(fitted, run)
+        return source(self, place)
+
+    monkeypatch.setattr(fitting._Fitting, "_source", slow)
+    with pytest.raises(CommandError, match="is a fit: type --resume"):
+        fit_photos(photos, run, OPTIONS)
 
 
 def test_a_candidate_that_diverges_is_left_out(
@@ -330,7 +398,8 @@ def test_a_fit_without_time_for_ten_crops_is_calibrated(
     monkeypatch.setattr(fitting, "TEN_CROPS_COST", 1e9)
     lines: list[str] = []
     fit_photos(photos, tmp_path / "run", replace(OPTIONS, minutes=0.1, log=lines.append))
-    assert any(line.startswith("tested with the center crop only") for line in lines)
+    for purpose in ("tested", "calibrated"):
+        assert any(line.startswith(f"{purpose} with the center crop only") for line in lines)
     assert load(tmp_path / "run", "cpu").calibration is not None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -127,10 +128,11 @@ def test_bit_for_bit_wherever_it_is_stopped(
 
 
 EVERY_IMAGE = ("training.last_batch=keep", "training.batch_size=10")
-BALANCED = ("data.sampling=balanced", "training.class_weights=balanced")
+BALANCED = ("data.sampling=balanced",)
+WEIGHTED = ("training.class_weights=balanced",)
 
 
-@pytest.mark.parametrize("settings", [EVERY_IMAGE, BALANCED])
+@pytest.mark.parametrize("settings", [EVERY_IMAGE, BALANCED, WEIGHTED])
 def test_bit_for_bit_with_batches_of_other_sizes_and_classes(
     tiny_store: Store, tmp_path: Path, settings: tuple[str, ...]
 ) -> None:
@@ -326,6 +328,37 @@ def test_is_initialized_from_another_runs_weights(tiny_store: Store, tmp_path: P
     assert known.init_from == InitialWeights(str(weights), file_sha256(weights))
     assert len(logged["copied"]) == 16
     assert not logged["new"]
+
+
+def test_the_average_starts_from_the_copied_weights_too(tiny_store: Store, tmp_path: Path) -> None:
+    """It is not trained, but no layer is frozen for that."""
+    start(tiny.config("schedule.epochs=1"), tiny_store, tmp_path / "old")
+    weights = tmp_path / "old" / "checkpoints" / "last" / "weights.safetensors"
+    averaged = tiny.config(
+        "schedule.epochs=1", "training.ema_decay=0.9", "model.dropout=0", "optimizer.lr=1e-12"
+    )
+    start(averaged, tiny_store, tmp_path / "new", init_from=InitFrom(weights, ("conv1", "conv2")))
+    old, new = (final_state(tmp_path / name)["weights"] for name in ("old", "new"))
+    torch.testing.assert_close(new["conv1.weight"], old["conv1.weight"])
+    assert not torch.allclose(new["fc8.weight"], old["fc8.weight"])
+
+
+def test_other_weights_to_begin_with_are_refused_for_a_run_that_has_begun(
+    tiny_store: Store, tmp_path: Path
+) -> None:
+    config, weights = tiny.config("schedule.epochs=1"), {}
+    for name in ("old", "other", "new"):
+        init_from = InitFrom(weights["old"]) if name == "new" else None
+        start(config, tiny_store, tmp_path / name, init_from=init_from)
+        weights[name] = tmp_path / name / "checkpoints" / "last" / "weights.safetensors"
+    shutil.copytree(tmp_path / "old", tmp_path / "copy")
+    copy = tmp_path / "copy" / "checkpoints" / "last" / "weights.safetensors"
+    for same in (weights["old"], copy):
+        start(config, tiny_store, tmp_path / "new", resume=True, init_from=InitFrom(same))
+    with pytest.raises(CommandError, match=r"was initialized from .*old.*, not from .*new"):
+        start(config, tiny_store, tmp_path / "new", resume=True, init_from=InitFrom(weights["new"]))
+    with pytest.raises(CommandError, match="began with random weights: omit --init-from"):
+        start(config, tiny_store, tmp_path / "old", resume=True, init_from=InitFrom(weights["new"]))
 
 
 def test_the_terms_of_weights_apply_to_derived_weights(tiny_store: Store, tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ SETTINGS = ("schedule.epochs=2", "training.batch_size=9", "model.dropout=0", "tr
 EVERY_IMAGE = (
     # 47 images in batches of 7 and 8.
     *("training.last_batch=keep", "data.max_images=47"),
-    *("data.sampling=balanced", "training.class_weights=balanced"),
+    "data.sampling=balanced",
 )
 
 

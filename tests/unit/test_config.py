@@ -148,6 +148,10 @@ def test_any_ending_that_one_key_has_will_do() -> None:
         ("alexnet-2012", ["minutes=-1"], "schedule.minutes=-1.0 must be at least 0"),
         ("alexnet-modern", ["minutes=1", "epochs=0", "fit_last_layer=yes"], "schedule.minutes needs"),
         ("alexnet-modern", ["patience=-1"], "training.patience=-1 must be at least 0"),
+        ("alexnet-modern", ["class_weights=balanced", "sampling=balanced"], "type only one of them"),
+        ("alexnet-modern", ["gradient_clip=-1"], "optimizer.gradient_clip=-1.0 must be at least 0"),
+        ("alexnet-modern", ["min_lr_ratio=2"], "schedule.min_lr_ratio=2.0 must be"),
+        ("alexnet-2012", ['lr_multipliers=[["conv1", -1]]'], "the factor of conv1 is -1, but"),
     ],
 )
 def test_settings_of_time_and_balance_that_cannot_be(recipe: str, settings: list[str], message: str) -> None:

@@ -47,7 +47,12 @@ def command(
             "--resume", help="Continue an existing fit: with more minutes, or with added or corrected photos."
         ),
     ] = False,
-    seed: Annotated[int, typer.Option(help="Seed of weights, order and augmentation.")] = 0,
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            help="Seed of weights, order and augmentation; by default that of an existing fit, or 0."
+        ),
+    ] = None,
     group_by: Annotated[
         str,
         typer.Option(

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from alexnet import recipes
 from alexnet.config import validate
+from alexnet.data.crops import default_views
 from alexnet.data.preprocessing import Preprocessing
 from alexnet.data.store import Store
 from alexnet.errors import CommandError
@@ -103,13 +104,14 @@ def evaluate_model(
     store: Store,
     *,
     split: str = "val",
-    views: str | ViewSet = "ten",
+    views: str | ViewSet = "",
     batch_size: int = BATCH_SIZE,
     progress: ProgressBar = no_progress_bar,
 ) -> EvalResult:
     """The errors of a model in memory on a split, as `alexnet.evaluate` tests runs; nothing is saved.
 
-    `views` are those of `Predictor.probabilities`. Each image is scored exactly once. Calibration is not
+    `views` are those of `Predictor.probabilities`, by default ten crops, or the center crop for a model that
+    was not trained on mirrored images. Each image is scored exactly once. Calibration is not
     applied. CommandError for an ensemble (use `alexnet.evaluate`), a model that predicts boxes, or images
     without labels; DataError if the store's classes or form are not the model's.
     """
@@ -121,7 +123,9 @@ def evaluate_model(
     name = predictor.config.recipe
     with progress(f"testing {name}", len(store.split(split))) as advance:
         options = InferenceOptions(batch_size=batch_size, progress=advance)
-        made = predict_split(task, predictor.bundle, store, split, parse_views(views), options)
+        chosen = parse_views(views)
+        chosen = chosen if chosen.name else replace(chosen, name=default_views(predictor.config.data.mirror))
+        made = predict_split(task, predictor.bundle, store, split, chosen, options)
     tested = with_origin(metrics.evaluate_predictions(made), store, [])
     return replace(tested, runs=(EvaluatedRun(name, name, None, None, ""),))
 
@@ -133,7 +137,7 @@ def _check_output(model: nn.Module, preprocessing: Preprocessing, classes: int) 
     try:
         with torch.no_grad():
             found = cast(object, model(images))
-    except RuntimeError as error:
+    except Exception as error:  # a model of another library may raise anything
         reason = str(error).partition("\n")[0][:200]
         raise CommandError(f"the model does not take images {tuple(images.shape)}: {reason}") from error
     if not isinstance(found, Tensor) or found.shape != (2, classes):

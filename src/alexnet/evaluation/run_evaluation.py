@@ -26,7 +26,6 @@ from alexnet.hardware import choose_device, describe_device
 from alexnet.io import write_json
 from alexnet.models import bundle
 from alexnet.progress import ProgressBar, no_progress_bar
-from alexnet.runs.metrics_log import read_metrics
 from alexnet.runs.predictions import Predictions
 from alexnet.runs.provenance import position, unfinished_note
 from alexnet.runs.results import EVALUATION_FILE, EvalResult, EvaluatedRun, ViewSet, read_results
@@ -398,14 +397,13 @@ def describe_run(run: RunDir, checkpoint: str) -> EvaluatedRun:
     if run.is_exported:
         return _describe_exported(run)
     config, imported = run.config(), run.environment().imported is not None  # neither is known for these
-    log = read_metrics(run.metrics_file) if run.metrics_file.is_file() else []
-    # The epochs that are done: a run may have been stopped, or ended by its schedule.
-    epochs = log[-1]["epoch"] if log else config.schedule.epochs
+    reached = position(run, checkpoint)
+    epochs = config.schedule.epochs if reached.epoch is None else reached.epoch
     return EvaluatedRun(
         run=run.path.resolve().name,
         recipe=config.recipe,
         epochs=None if imported else epochs,
-        updates=position(run, checkpoint).step,
+        updates=reached.step,
         seed=None if imported else config.training.seed,
         checkpoint=checkpoint,
     )

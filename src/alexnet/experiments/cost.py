@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, pairwise
 from typing import Any
 
 import numpy as np
@@ -42,13 +42,12 @@ def update_seconds(
     config: RunConfig, store: Store, device: torch.device, timed: int = TIMED, warm_up: int = WARM_UP
 ) -> float:
     """Median seconds of real updates of a configuration, reading the images included, after a warm-up."""
-    seconds: list[float] = []
-    for do in _updates(config, store, device, warm_up + timed):
-        began = time.perf_counter()
+    ends = [time.perf_counter()]
+    for do in _updates(config, store, device, warm_up + timed):  # it reads the batch
         do()
         synchronize(device)
-        seconds.append(time.perf_counter() - began)
-    return statistics.median(seconds[warm_up:])
+        ends.append(time.perf_counter())
+    return statistics.median([after - before for before, after in pairwise(ends)][warm_up:])
 
 
 def update_bytes(config: RunConfig, store: Store, device: torch.device) -> int:

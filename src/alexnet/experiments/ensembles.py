@@ -16,14 +16,12 @@ from alexnet.text import suggestion
 PLAIN, PRETRAIN, STAR = "alexnet-2012", "alexnet-2012-star-pretrain", "alexnet-2012-star"
 
 
-def same_recipe(recipe: str, models: int, first_seed: int = 0) -> tuple[RunSpec, ...]:
+def same_recipe(recipe: str, models: int) -> tuple[RunSpec, ...]:
     """`models` runs of a recipe that differ only in their seed; CommandError if the recipe is unknown."""
     recipes.function(recipe)
     if models < 1:
         raise CommandError(f"an ensemble of {models} models is not possible: it must have at least 1")
-    return tuple(
-        RunSpec(f"seed-{seed}", recipe, seed=seed) for seed in range(first_seed, first_seed + models)
-    )
+    return tuple(RunSpec(f"seed-{seed}", recipe, seed=seed) for seed in range(models))
 
 
 def star(models: int) -> tuple[RunSpec, ...]:

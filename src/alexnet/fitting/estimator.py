@@ -50,7 +50,7 @@ class AlexNetClassifier(ImageClassifier):
     def _fit_images(self, images: npt.NDArray[Any], codes: npt.NDArray[np.int64]) -> None:
         views = self._features(images)
         standardized = (views - views.mean((0, 1))) / (views.std((0, 1)) + 1e-6)
-        strength = self.C or choose_strength(standardized, codes, self.random_state)[0]
+        strength = choose_strength(standardized, codes, self.random_state)[0] if self.C is None else self.C
         self.pipeline_: Pipeline = make_pipeline(
             StandardScaler(), LogisticRegression(C=strength, max_iter=500)
         )
@@ -65,12 +65,14 @@ class AlexNetClassifier(ImageClassifier):
         preprocessing = loaded.preprocessing
         found: list[torch.Tensor] = []
         with testing(loaded.model) as device:
-            mean, divisor = preprocessing.mean.to(device), preprocessing.divisor.to(device)
+            mean = preprocessing.central_mean().to(device)
+            divisor = preprocessing.divisor.to(device)[:, None, None]
             for start in range(0, len(images), _BATCH):
                 pixels = self._pixels(images[start : start + _BATCH]).to(device)
                 size = (preprocessing.crop, preprocessing.crop)
                 resized = torch.nn.functional.interpolate(pixels, size, mode="bilinear", antialias=True)
-                inputs = (resized - mean[:, None, None]) / divisor[:, None, None]
+                in_order = resized.flip(1) if preprocessing.channels == "BGR" else resized
+                inputs = (in_order - mean) / divisor
                 pair = torch.stack([inputs, inputs.flip(3)])
                 found.append(
                     torch.stack([loaded.model.forward_features(each) for each in pair])  # pyright: ignore[reportCallIssue]

@@ -47,7 +47,12 @@ from alexnet.interop.export import export
 from alexnet.io import exclusive_lock
 from alexnet.progress import Progress, ProgressBar, no_progress, no_progress_bar
 from alexnet.runs.calibration import CALIBRATION_FILE
-from alexnet.runs.metrics_log import has_finished, last_layer_strength, training_end
+from alexnet.runs.metrics_log import (
+    has_finished,
+    last_layer_strength,
+    training_end,
+    training_seconds,
+)
 from alexnet.runs.predictions import Predictions
 from alexnet.runs.provenance import position
 from alexnet.runs.results import read_results
@@ -73,7 +78,8 @@ class FitOptions:
     """How a fit is made."""
 
     minutes: float = 10.0
-    seed: int = 0
+    seed: int | None = None
+    """By default that of the fit that is continued, or 0."""
     group_by: str = ""
     """A regular expression over keys: photos with the same match stay in one split."""
     drop_duplicates: bool = False
@@ -112,7 +118,7 @@ def fit(
     *,
     minutes: float = 10.0,
     resume: bool = False,
-    seed: int = 0,
+    seed: int | None = None,
     log: Log = _DEFAULTS.log,
 ) -> Predictor:
     """A classifier of labeled photos, in any form that `prepare` reads, made in about so many minutes.
@@ -120,8 +126,9 @@ def fit(
     `photos` can also be at an address such as `s3://bucket/photos`.
 
     It is kept in the directory `run`, with its store, its errors and all candidates; without one in a new
-    temporary directory. With `resume` a fit that is there is continued. `log` receives what was understood of
-    the photos and how each candidate did. Errors as `fit_photos`.
+    temporary directory. With `resume` a fit that is there is continued, with its `seed`; that of a new one is
+    0 by default. `log` receives what was understood of the photos and how each candidate did. Errors as
+    `fit_photos`.
     """
     place = Path(tempfile.mkdtemp(prefix="alexnet-fit-")) / "run" if run is None else Path(run)
     fit_photos(photos, place, FitOptions(minutes=minutes, resume=resume, seed=seed, log=log))
@@ -131,8 +138,9 @@ def fit(
 def fit_photos(photos: str | Path, run: str | Path, options: FitOptions = _DEFAULTS) -> FitResult:
     """Trains several candidates on labeled photos, chooses among them, and tests what was chosen.
 
-    CommandError if `run` holds something else, or a fit without `options.resume`; Stopped at a signal, after
-    saving; otherwise errors as `open_source`, `with_three_splits`, `prepare` and `train`.
+    CommandError if `run` holds something else, a fit without `options.resume`, or one with another seed;
+    Stopped at a signal, after saving; otherwise errors as `open_source`, `with_three_splits`, `prepare` and
+    `train`.
     """
     return _Fitting(photos, Path(run), options).make()
 
@@ -145,6 +153,7 @@ class _Fitting:
         self.start = time.monotonic()
         self.device = choose_device(options.device)
         self.before = self._opened()
+        self.seed = self._seed()
         self.speed = 0.0
         """Photos per second in the training of the small network."""
         self.directories: dict[str, str] = {}
@@ -162,6 +171,9 @@ class _Fitting:
         except OSError as error:
             raise WorkError(f"cannot make {self.run} ({error.strerror}): choose another directory") from error
         with exclusive_lock(self.run):
+            if is_fit(self.run):  # perhaps of a process that has ended since
+                self.before = self._opened()
+                self.seed = self._seed()
             return self._made(source)
 
     def _made(self, source: Source) -> FitResult:
@@ -176,8 +188,7 @@ class _Fitting:
             if trained is None:
                 continue
             result, predictions[name] = trained
-            used = self._used_minutes()
-            state = replace(state, candidates=(*state.candidates, result), used_minutes=used)
+            state = replace(state, candidates=(*state.candidates, result), used_minutes=self._used_minutes())
             state.write(self.run)
         earlier = [each.name for each in state.candidates if each.name not in predictions]
         predictions |= {name: self._predictions(name, store) for name in earlier}
@@ -188,16 +199,26 @@ class _Fitting:
         EnsembleDir(self.run).write(
             self.run.name, [EnsembleMember(name=name, pretraining=False) for name in state.members]
         )
-        views = self._test_views([predictions[name] for name in chosen], state.splits)
+        used = [predictions[name] for name in chosen]
+        views = self._affordable_views(used, state.splits[VALIDATION] + state.splits[TEST], "tested")
         tested = EvaluateOptions(split=TEST, views=views, device=self.device, progress=self.options.progress)
         evaluations = evaluate_runs(self.run, store, tested)
         (self.run / CALIBRATION_FILE).unlink(missing_ok=True)  # of an earlier choice
         held_out = [self.run / name for name in chosen]
-        calibrate(self.run, store, CalibrateOptions(predicted_by=held_out, device=self.device))
+        calibrate(
+            self.run,
+            store,
+            CalibrateOptions(
+                views=self._affordable_views(used, state.splits[VALIDATION], "calibrated"),
+                predicted_by=held_out,
+                device=self.device,
+                progress=self.options.progress,
+                log=self.log,
+            ),
+        )
         export(self.run / state.members[0], self.run / MODEL_FILE)
         suspects = self._suspects(source, store)
-        used = self._used_minutes()
-        state = replace(state, suspects=suspects, used_minutes=used)
+        state = replace(state, suspects=suspects, used_minutes=self._used_minutes())
         state.write(self.run)
         minutes = (time.monotonic() - self.start) / 60
         return FitResult(state, tuple(evaluations if len(chosen) > 1 else evaluations[:1]), minutes)
@@ -215,6 +236,15 @@ class _Fitting:
         if self.options.resume and not begun:
             self.log(f"there is no fit in {self.run} to continue: a new one is made")
         return Fit.read(self.run) if is_fit(self.run) else None
+
+    def _seed(self) -> int:
+        """The seed of all candidates; CommandError if another one is wanted than that of the fit there."""
+        wanted, there = self.options.seed, self.before.seed if self.before is not None else None
+        if None not in (wanted, there) and wanted != there:
+            raise CommandError(
+                f"{self.run} was made with seed {there}, not {wanted}: omit it, or choose another directory"
+            )
+        return there or wanted or 0
 
     def _source(self, place: Path) -> Source:
         """The photos in three splits; DataError if they have one class."""
@@ -237,7 +267,7 @@ class _Fitting:
             store_digest=store.digest,
             minutes=minutes + (known.minutes if known else 0.0),
             used_minutes=self._used_minutes(),
-            seed=self.options.seed,
+            seed=self.seed,
             splits={name: len(store.split(name)) for name in (TRAIN, VALIDATION, TEST)},
         )
         if known is not None and known.store_digest == store.digest:
@@ -261,18 +291,18 @@ class _Fitting:
         wrong, photos = percentage(found[-1].top1.error), counted(found[-1].images, "test photo")
         return f"; before the change, {wrong} of {photos} were misclassified"
 
-    def _test_views(self, chosen: Sequence[Predictions], photos: Mapping[str, int]) -> str:
+    def _affordable_views(self, chosen: Sequence[Predictions], photos: int, purpose: str) -> str:
         """The default views of the chosen models, or the center crop where they would take too long.
 
-        `chosen` are their predictions with that crop, which know how long they took.
+        `chosen` are their predictions with that crop, which know how long they took; `photos` is how many
+        there are now.
         """
-        per_photo = TEN_CROPS_COST * sum(each.seconds / len(each.labels) for each in chosen)
-        seconds = per_photo * (photos[VALIDATION] + photos[TEST])
+        seconds = photos * TEN_CROPS_COST * sum(each.seconds / len(each.labels) for each in chosen)
         if seconds <= RESERVED * 60 * self.options.minutes:
             return ""  # the time kept in `_after_training`
         self.log(
-            f"tested with the center crop only: ten crops, the default of `alexnet evaluate`, would take "
-            f"about {duration(seconds)}"
+            f"{purpose} with the center crop only: ten crops, the default of `alexnet evaluate` and "
+            f"`alexnet predict`, would take about {duration(seconds)}"
         )
         return CENTER.name
 
@@ -287,7 +317,7 @@ class _Fitting:
         self.log(f"{photos[TRAIN]:,} photos of {len(store.classes)} classes for training, {held_out}")
         device = describe_device(self.device)
         self.log(f"{device}: {self.speed:,.0f} photos/s in training")
-        first, *_ = plan(known, 0.0, speed, self.options.seed).candidates
+        first, *_ = plan(known, 0.0, speed, self.seed).candidates
         start = time.monotonic()
         yield first
         used, took = time.monotonic() - self.start, time.monotonic() - start
@@ -295,7 +325,7 @@ class _Fitting:
         seconds = max(0.0, 60 * self.options.minutes - used - kept)
         recorded = {each.name for each in state.candidates}
         done = {name for name in ONE_STEP if self._in_round(name, _photos_round(state)) in recorded}
-        planned = plan(known, seconds, speed, self.options.seed, done)
+        planned = plan(known, seconds, speed, self.seed, done)
         _, *others = planned.candidates
         new = [each.described for each in others if each.name not in done]
         named = "; ".join(new) or "no other candidate fits into it"
@@ -370,14 +400,13 @@ class _Fitting:
 
         None if its training took longer than it may.
         """
-        start = time.monotonic()
         place, most = RunDir(self.run / name), candidate.max_minutes
+        start = time.monotonic() - training_seconds(place.metrics_file)  # of calls that were stopped
         init_from = self._weights(candidate, store)
         try:
             self._train(candidate.config, name, store, init_from, most or None)
-        except Stopped:
-            seconds = time.monotonic() - start
-            if not most or seconds < 60 * most:
+        except Stopped as stopped:
+            if not stopped.timed_out:
                 raise
             self.log(f"{name}: not finished within its limit of {60 * most:.0f} s: left out")
             return None
@@ -455,7 +484,12 @@ class _Fitting:
             self.log(f"{name}: {now} photos, with the validation photos included{took}")
             config = RunDir(self.run / name).config()
             config = replace(config, data=replace(config.data, train_splits=(TRAIN, VALIDATION)))
-            self._train(config, again, store, result.init_from)
+            try:
+                self._train(config, again, store, result.init_from)
+            except (CommandError, Diverged) as error:
+                reason = error.found if isinstance(error, Diverged) else error.what
+                self.log(f"{name}: not retrained with the validation photos added: {reason}")
+                continue
             made.append(again)
         return tuple(made)
 
@@ -488,7 +522,7 @@ class _Fitting:
             return ()
         place = RunDir(self.run / self.directories[LINEAR])
         strength = last_layer_strength(place.metrics_file) or DEFAULT_STRENGTH
-        found = find_suspects(load(place.path, self.device).bundle, store, strength, self.options.seed)
+        found = find_suspects(load(place.path, self.device).bundle, store, strength, self.seed)
         wanted = {(each.split, each.key) for each in found}
         paths = {
             (name, key): path_of(split, index) or ""

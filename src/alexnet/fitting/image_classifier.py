@@ -49,7 +49,8 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):
         self.classes_, codes = np.unique(labels, return_inverse=True)
         if len(self.classes_) < 2:
             raise ValueError(f"y has only one class, {self.classes_[0]}; two or more are needed")
-        self.range_ = (float(np.min(images)), float(np.max(images)))
+        is_bytes = images.dtype == np.uint8
+        self.range_ = (0.0, 255.0) if is_bytes else (float(np.min(images)), float(np.max(images)))
         self._fit_images(images, codes)
         return self
 

@@ -68,10 +68,11 @@ def suspicious(probabilities: npt.NDArray[np.float64], labels: npt.NDArray[np.in
     """Numbers of the photos that another class fits far better than their label, the clearest first.
 
     By `MAX_OF_LABEL` and `MIN_OF_OTHER`, ranked by the difference of the two probabilities. The limits
-    keep the list short where the model is weak. Source of the ranking: Northcutt, Jiang, Chuang 2021,
-    "Confident Learning", section 3.2.
+    keep the list short where the model is weak. The only photo of a class is never among them. Source of the
+    ranking: Northcutt, Jiang, Chuang 2021, "Confident Learning", section 3.2.
     """
     own = probabilities[np.arange(len(labels)), labels]
     best = probabilities.max(1)
-    found = np.flatnonzero((own < MAX_OF_LABEL) & (best > MIN_OF_OTHER))
+    alone = np.bincount(labels)[labels] < 2  # no model was trained on its class
+    found = np.flatnonzero((own < MAX_OF_LABEL) & (best > MIN_OF_OTHER) & ~alone)
     return found[np.argsort(own[found] - best[found], kind="stable")].tolist()

@@ -166,6 +166,10 @@ class OverFeat(nn.Module):
             stride = architecture.conv1_stride if number == 0 else 1
             self.add_module(layer, nn.Conv2d(inputs, width, size, stride, self._padding(number)))
             inputs = width
+        if self._read_side() < 1:
+            raise CommandError(
+                f"an image of {self.crop} pixels is too small for this model: its last maps are empty"
+            )
         inputs *= self._read_side() ** 2
         units = (*architecture.widths[len(architecture.filters) :], self.num_classes)
         for layer, width in zip(self.classifier, units, strict=True):

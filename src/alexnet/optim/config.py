@@ -21,7 +21,7 @@ class OptimizerConfig:
     """Momentum of both kinds of SGD."""
     weight_decay: Annotated[float, Range(at_least=0)] = 0.0005
     """Weight decay of the weights; AdamW's is decoupled."""
-    bias_lr_multiplier: float = 2.0
+    bias_lr_multiplier: Annotated[float, Range(at_least=0)] = 2.0
     """Learning rate of biases (and normalization gains) divided by that of the weights."""
     bias_weight_decay: bool = False
     """Whether biases (and normalization gains) decay as well."""
@@ -35,7 +35,7 @@ class OptimizerConfig:
     biases."""
     nesterov: bool = False
     """`sgd`: Nesterov momentum."""
-    gradient_clip: float = 0.0
+    gradient_clip: Annotated[float, Range(at_least=0)] = 0.0
     """Largest global norm of the gradient; 0 is off."""
 
 
@@ -46,6 +46,11 @@ def optimizer_checks(optimizer: OptimizerConfig) -> list[tuple[bool, str]]:
         (
             not optimizer.nesterov or optimizer.name == "sgd",
             "optimizer.nesterov needs optimizer.name=sgd",
+        ),
+        *(
+            (factor >= 0, f"optimizer.{key}: the factor of {layer} is {factor:g}, but it must be at least 0")
+            for key in ("lr_multipliers", "bias_lr_multipliers")
+            for layer, factor in getattr(optimizer, key)
         ),
     ]
 
@@ -73,11 +78,11 @@ class ScheduleConfig:
     """`step`, `milestones` and `plateau`: what a drop multiplies the rate by."""
     patience_epochs: Annotated[int, Range(at_least=1)] = 5
     """`plateau`: evaluations without improvement before a drop."""
-    min_improvement: float = 0.002
+    min_improvement: Annotated[float, Range(at_least=0)] = 0.002
     """`plateau`: smallest decrease of the validation error (a fraction) that counts as an improvement."""
-    max_drops: int = 3
+    max_drops: Annotated[int, Range(at_least=0)] = 3
     """`plateau`: number of drops (three in the paper); one more plateau then ends the run."""
-    min_lr_ratio: float = 0.0
+    min_lr_ratio: Annotated[float, Range(at_least=0, at_most=1)] = 0.0
     """`cosine`: the final rate as a fraction of the initial one."""
 
 

@@ -189,9 +189,12 @@ def last_layer_strength(path: Path) -> float | None:
     return next((line["strength"] for line in reversed(lines) if line["event"] == "last-layer"), None)
 
 
-def was_initialized(path: Path) -> bool:
-    """Whether there is a log at `path`, of a run that was initialized from other weights."""
-    return path.is_file() and any(line["event"] == "init-from" for line in read_metrics(path))
+def initialized_from(path: Path) -> dict[str, Any] | None:
+    """The event with which the run with the log at `path` was initialized from other weights; None if it was
+    not.
+    """
+    lines = read_metrics(path) if path.is_file() else []
+    return next((line for line in lines if line["event"] == "init-from"), None)
 
 
 def has_finished(path: Path) -> bool:

@@ -27,7 +27,7 @@ from alexnet.data.image_reader import stored_size
 from alexnet.data.loader import Batch
 from alexnet.data.preprocessing import Preprocessing
 from alexnet.data.randomness import ImageRandomness
-from alexnet.data.store import Store
+from alexnet.data.store import Split, Store
 from alexnet.errors import CommandError, WorkError
 from alexnet.evaluation.inference import testing
 from alexnet.evaluation.views import ScaledView, rendered_sizes, scaled_views_of
@@ -225,10 +225,9 @@ class Detection(Task[FoundObjects, DetectionPredictions, DetectionResult]):
     def metrics(self, saved: DetectionPredictions, store: Store) -> DetectionResult:
         """Average precision, with ILSVRC's rule for small objects; CommandError for a split without boxes."""
         part = store.split(saved.split)
-        sizes = np.array([part.size(index) for index in range(len(part))])
         found = Detections(saved.images, saved.labels, saved.scores, saved.corners)
         wnids = [each.wnid for each in store.classes]
-        return evaluate_detections(found, BoxTable.of_pictures(part), wnids, sizes)
+        return evaluate_detections(found, BoxTable.of_pictures(part), wnids, _pixels(part))
 
     def watch(self, saved: DetectionPredictions, store: Store) -> Mapping[str, Any]:
         """Mean average precision, and 1 - mean average precision as `top1_error`."""
@@ -399,6 +398,11 @@ def _matched(overlaps: _Floats, least: _Floats) -> npt.NDArray[np.bool_]:
     return right
 
 
+def _pixels(part: Split) -> npt.NDArray[np.int64]:
+    """(N, 2) sizes of the photos, by which small objects are recognized."""
+    return np.array([part.size(index) for index in range(len(part))])
+
+
 def window_precision(config: RunConfig, store: Store, split: str, views: ViewSet) -> float:
     """Mean average precision of the windows themselves, if each were labeled with the object that it shows.
 
@@ -420,5 +424,5 @@ def window_precision(config: RunConfig, store: Store, split: str, views: ViewSet
             found += [(image, float(label), total, *box) for box, total in zip(merged, sums, strict=True)]
     rows = np.array(found, np.float64).reshape(-1, 7)
     windows = Detections(rows[:, 0].astype(int), rows[:, 1].astype(int), rows[:, 2], rows[:, 3:])
-    wnids = [each.wnid for each in store.classes]
-    return evaluate_detections(windows, truth, wnids).mean_average_precision
+    wnids, pixels = [each.wnid for each in store.classes], _pixels(part)
+    return evaluate_detections(windows, truth, wnids, pixels).mean_average_precision

@@ -306,15 +306,6 @@ def right_boxes(
     return right
 
 
-def top_classes(probabilities: npt.NDArray[Any], k: int = TOP) -> npt.NDArray[np.int64]:
-    """(N, k) the most probable classes, the most probable first (ties in label order).
-
-    Filled with `NO_LABEL` if there are fewer than k.
-    """
-    best = np.argsort(-probabilities, axis=1, kind="stable")[:, :k]
-    return np.pad(best, ((0, 0), (0, k - best.shape[1])), constant_values=NO_LABEL)
-
-
 @dataclass(frozen=True)
 class WindowOutputs:
     """A model's outputs at the P windows of one photo at one scale."""

@@ -54,6 +54,18 @@ def long_warmup(schedule: ScheduleConfig) -> str:
     )
 
 
+def late_milestones(schedule: ScheduleConfig) -> str:
+    """A warning if the run ends before some milestones, which count from the end of the warm-up."""
+    trained = schedule.epochs - schedule.warmup_epochs
+    late = [f"{epoch:g}" for epoch in schedule.milestones if epoch >= trained]
+    if not late:
+        return ""
+    return (
+        f"the rate does not fall after epochs {', '.join(late)}, which the run does not reach: set "
+        "schedule.milestones with schedule.epochs"
+    )
+
+
 def long_run(seconds: float) -> str:
     """A warning if the rest of the run, `seconds`, takes more than an hour."""
     if seconds <= LONG_RUN_SECONDS:

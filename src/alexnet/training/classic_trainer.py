@@ -119,7 +119,7 @@ def train_pipeline(
 
 
 def check_pipeline(config: RunConfig, store: Store) -> ClassicConfig:
-    """A summary of the training if configuration and store fit together, else CommandError.
+    """The pipeline's configuration if it fits the store, else CommandError.
 
     DataError if all training images are alike.
     """
@@ -239,7 +239,9 @@ class ClassicTrainer:
             case "classify":
                 facts = self._classify()
         seconds = time.monotonic() - started
-        self.event("stage", name=stage, channel=name, stage_seconds=seconds, **facts)
+        self.event(
+            "stage", name=stage, channel=name, stage_seconds=seconds, seconds=self.position.seconds, **facts
+        )
         listed = ", ".join(f"{fact.replace('_', ' ')} {value:,.4g}" for fact, value in facts.items())
         self.log(f"{name} ({descriptor}): {stage} in {seconds:.0f} s; {listed}")
         if stage == "classify":
@@ -446,7 +448,7 @@ class ClassicTrainer:
             return
         save()
         self.cache.save_position()
-        self.event("stopped", reason=self.interruption.reason)
+        self.event("stopped", reason=self.interruption.reason, seconds=self.position.seconds)
         where = (
             "before the validation"
             if self.finished
@@ -454,7 +456,8 @@ class ClassicTrainer:
         )
         raise Stopped(
             f"stopped {self.interruption.reason} {where}; "
-            "progress saved, run the same command with --resume to continue"
+            "progress saved, run the same command with --resume to continue",
+            timed_out=self.interruption.timed_out,
         )
 
 

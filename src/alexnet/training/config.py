@@ -18,7 +18,7 @@ class Event:
     """Change the learning rate of a layer or of all biases, or switch `data.pca_lighting` off."""
     layer: str = ""
     """`layer-factor`: the layer's name."""
-    value: float = 0.0
+    value: Annotated[float, Range(at_least=0)] = 0.0
     """`layer-factor`, `bias-factor`: the learning-rate multiplier from then on; 0 freezes."""
 
 
@@ -71,7 +71,7 @@ class TrainingConfig:
     """Updates between logged lines."""
     patience: Annotated[int, Range(at_least=0)] = 0
     """Evaluations in a row without a lower validation error that end the run; 0 is off."""
-    checkpoint_every_minutes: float = 10.0
+    checkpoint_every_minutes: Annotated[float, Range(at_least=0)] = 10.0
     """Minutes between checkpoints."""
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -116,10 +115,11 @@ class StuckRun:
     loss: float
     chance: float
     """The loss at chance level."""
-    num_classes: int
     learning_rate: float
     label_entropy: float
     """Entropy of the labels since the last reading, in nats."""
+    usual_entropy: float
+    """That of all training labels, as in batches of shuffled images."""
     signals: Signals
 
     def diagnosis(self) -> str:
@@ -152,7 +152,7 @@ class StuckRun:
                 "weak signal: the initial weights are too small for this depth, or units have died",
             ),
             (
-                self.label_entropy < ORDERED_SHARE * math.log(self.num_classes),
+                self.label_entropy < ORDERED_SHARE * self.usual_entropy,
                 "the labels of a batch are too similar: are the images shuffled?",
             ),
             (self.learning_rate > 0.02, "the learning rate is high for a model without normalization layers"),

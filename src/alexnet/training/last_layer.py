@@ -109,6 +109,15 @@ def last_linear_layer(model: nn.Module) -> nn.Linear:
     )
 
 
+def _splitter(
+    labels: npt.NDArray[np.int64], counts: npt.NDArray[np.int64], seed: int
+) -> StratifiedKFold | StratifiedShuffleSplit:
+    """A fifth of many images, if each class can have one there; else folds, with images of each class."""
+    if len(labels) >= MANY_IMAGES and len(labels) // FOLDS >= len(counts):
+        return StratifiedShuffleSplit(1, test_size=1 / FOLDS, random_state=seed)
+    return StratifiedKFold(min(FOLDS, int(counts.min())), shuffle=True, random_state=seed)
+
+
 def choose_strength(
     features: Features, labels: npt.NDArray[np.int64], seed: int, balanced: bool = False
 ) -> tuple[float, float | None]:
@@ -121,11 +130,8 @@ def choose_strength(
     counts = np.bincount(labels)
     if counts.min() < 2:
         return DEFAULT_STRENGTH, None
-    if len(labels) < MANY_IMAGES:
-        splitter = StratifiedKFold(min(FOLDS, int(counts.min())), shuffle=True, random_state=seed)
-    else:
-        splitter = StratifiedShuffleSplit(1, test_size=1 / FOLDS, random_state=seed)
-    folds = list(splitter.split(labels, labels))
+    folds = list(_splitter(labels, counts, seed).split(labels, labels))
+    folds = folds if len(labels) < MANY_IMAGES else folds[:1]
     losses, errors = np.zeros(len(STRENGTHS)), np.zeros(len(STRENGTHS))
     for kept, held_out in folds:
         for number, strength in enumerate(STRENGTHS):

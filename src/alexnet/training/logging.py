@@ -35,7 +35,7 @@ class TrainingLog:
         log: Callable[[str], None],
     ):
         self._state, self._labels, self._event, self._log = state, labels, event, log
-        self._starving_readings, self._has_planned, self._has_weighed = 0, False, False
+        self._starving_readings, self._has_planned, self._has_compared_validation = 0, False, False
         self._next_loss_check = diagnostics.patience_steps(steps_per_epoch)
 
     def record(
@@ -79,8 +79,8 @@ class TrainingLog:
 
     def check_validation(self, pace: Pace, plan: Plan, step: int) -> None:
         """Warns once if validation takes more time than training."""
-        if not self._has_weighed and pace.update_seconds:
-            self._has_weighed = True
+        if not self._has_compared_validation and pace.update_seconds:
+            self._has_compared_validation = True
             self._warn_of(advice.costly_validation(pace, plan, step, self._state.config.training))
 
     def _check_loader(self, reading: Reading) -> None:
@@ -104,8 +104,8 @@ class TrainingLog:
         if step < self._next_loss_check:
             return
         self._next_loss_check = 2 * step
-        state, num_classes = self._state, len(self._state.classes)
-        chance = state.task.loss.at_chance(num_classes)
+        state = self._state
+        chance = state.task.loss.at_chance(len(state.classes))
         if not diagnostics.is_stuck(reading.loss, chance):
             return
         images, targets = last_batch()
@@ -113,9 +113,9 @@ class TrainingLog:
             step=step,
             loss=reading.loss,
             chance=chance,
-            num_classes=num_classes,
             learning_rate=self._learning_rate(step),
             label_entropy=diagnostics.entropy(self._labels[reading.indices.numpy()]),
+            usual_entropy=diagnostics.entropy(self._labels),
             signals=diagnostics.measure(state.model, images, targets, state.task.loss.mean),
         )
         self._warn_of(stuck.diagnosis())

@@ -15,9 +15,12 @@ import torch
 
 from alexnet.config import RunConfig
 from alexnet.data.store import Store, training_images
+from alexnet.errors import Diverged
 from alexnet.models import bundle
 from alexnet.optim.param_groups import set_learning_rates
+from alexnet.training.last_layer import fit_last_layer
 from alexnet.training.plan import make_plan
+from alexnet.training.run import initialized_config
 from alexnet.training.step import update
 from alexnet.training.train_state import build_train_state
 from alexnet.training.trainer import training_loader
@@ -61,8 +64,11 @@ def range_test(
 ) -> RangeTest:
     """Trains a model that is then forgotten, at rates from `LOWEST` to `HIGHEST`, until its loss diverges.
 
-    `progress` is called with numbers of updates. Errors as `training.run.train`.
+    `progress` is called with numbers of updates. Diverged if the first loss is not finite; other errors as
+    `training.run.train`.
     """
+    if init_from is not None:
+        config = initialized_config(config, store, init_from)
     plan = make_plan(config, len(training_images(store, config.data)))
     state = build_train_state(config, store, device, plan.steps_per_epoch)
     if init_from is None:
@@ -70,6 +76,9 @@ def range_test(
     else:
         source = bundle.load(init_from.path, "cpu", needs_weights=True)
         transfer(state.model, state.classes, source, init_from.layers, state.preprocessing)
+    if config.training.fit_last_layer:
+        start = bundle.ModelBundle(state.model, config, state.classes, state.preprocessing)
+        fit_last_layer(start, training_images(store, config.data), config.training.seed)
     loader = training_loader(config, store, device, state.task.reads_boxes)
     batches = ((epoch, batch) for epoch in count() for batch in loader.batches(epoch))
     rates: list[float] = []
@@ -82,6 +91,8 @@ def range_test(
         outcome = update(state, batch, epoch, step, color_noise=True)
         loss = float(outcome.loss) / outcome.images
         if not math.isfinite(loss):
+            if not rates:
+                raise Diverged("the loss of the first update is not finite")
             return RangeTest(rates, losses, smoothed, diverged=True)
         average = SMOOTHING * average + (1 - SMOOTHING) * loss
         weight = SMOOTHING * weight + 1 - SMOOTHING

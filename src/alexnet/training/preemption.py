@@ -28,7 +28,12 @@ class Interruption(AbstractContextManager["Interruption"]):
         self._agree_every_steps = agree_every_steps
         self._start = time.monotonic()
         self._before: dict[int, Any] = {}
-        self._signaled = False
+        self._signaled = self._any_signaled = False
+
+    @property
+    def timed_out(self) -> bool:
+        """Whether a stop is requested by the time limit, and not by a signal to any process."""
+        return bool(self.reason) and not (self._signaled or self._any_signaled)
 
     def __enter__(self) -> Interruption:
         if threading.current_thread() is threading.main_thread():
@@ -51,7 +56,8 @@ class Interruption(AbstractContextManager["Interruption"]):
         gathered = distributed.gather_objects((self.reason, self._signaled))
         reasons = [reason for reason, _ in gathered if reason]
         self.reason = reasons[0] if reasons else ""
-        if any(signaled for _, signaled in gathered):
+        self._any_signaled = any(signaled for _, signaled in gathered)
+        if self._any_signaled:
             wind_up()
         return bool(reasons)
 

@@ -35,7 +35,7 @@ from alexnet.tasks.base import task_of
 from alexnet.tasks.config import TASKS, task_info
 from alexnet.text import counted, percentage
 from alexnet.training import trainer
-from alexnet.training.advice import few_photos, few_updates, long_warmup
+from alexnet.training.advice import few_photos, few_updates, late_milestones, long_warmup
 from alexnet.training.plan import describe_batches, make_plan
 from alexnet.training.train_state import check_network
 from alexnet.training.trainer import Log, TrainOptions, TrainResult
@@ -293,10 +293,8 @@ def _begin(request: _Request, device: torch.device, init_from: InitFrom | None, 
     """Makes the run directory, or opens the existing one, and logs what will be trained."""
     (config, changes), run, store = request.configuration(log), request.run, request.store
     if changes is None:
-        if init_from is not None and _first_layer_is_copied(init_from):
-            source = bundle.load(init_from.path, "cpu", needs_weights=True)
-            own = Preprocessing.from_store(config.data, store, config.model.architecture.scaled_input_size)
-            config = normalized_as_source(config, own, source)
+        if init_from is not None:
+            config = initialized_config(config, store, init_from)
         create_run(config, store, run, device, init_from, log)
         return config
     where = describe_device(device, config.model.tower_devices)
@@ -307,8 +305,16 @@ def _begin(request: _Request, device: torch.device, init_from: InitFrom | None, 
     return config
 
 
-def _first_layer_is_copied(init_from: InitFrom) -> bool:
-    return not init_from.layers or "conv1" in init_from.layers
+def initialized_config(config: RunConfig, store: Store, init_from: InitFrom) -> RunConfig:
+    """The configuration of a run that is initialized from other weights.
+
+    If the first layer is copied, images are normalized as those that it learned from.
+    """
+    if init_from.layers and "conv1" not in init_from.layers:
+        return config
+    source = bundle.load(init_from.path, "cpu", needs_weights=True)
+    own = Preprocessing.from_store(config.data, store, config.model.architecture.scaled_input_size)
+    return normalized_as_source(config, own, source)
 
 
 def _log_network_summary(config: RunConfig, store: Store, device: str, log: Log) -> None:
@@ -351,12 +357,8 @@ def _log_network_summary(config: RunConfig, store: Store, device: str, log: Log)
             f"warning: the rate falls {drops} times, to {schedule.factor**drops:.0e} of the initial rate: "
             "set schedule.step_epochs with schedule.epochs"
         )
-    late = [f"{epoch:g}" for epoch in schedule.milestones if epoch >= schedule.epochs]
-    if late:
-        log(
-            f"warning: the rate does not fall after epochs {', '.join(late)}, which the run does not reach: "
-            "set schedule.milestones with schedule.epochs"
-        )
+    if warning := late_milestones(schedule):
+        log(f"warning: {warning}")
 
 
 def _log_classic_summary(config: RunConfig, store: Store, device: str, log: Log) -> None:

@@ -59,7 +59,7 @@ def training_batch(state: TrainState, batch: Batch, epoch: int, color_noise: boo
 def augmented(
     task: Task[Any, Any, Any], preprocessing: Preprocessing, batch: Batch, epoch: int, color_noise: bool
 ) -> tuple[Tensor, Tensor]:
-    """The same on the device of the batch's images, before the classes are weighed."""
+    """The same on the device of the batch's images, before classes are weighted."""
     positions = batch.positions.numpy()
     drawn = positions if task.config.data.repeats_images else batch.indices.numpy()
     randomness = ImageRandomness(task.config.training.seed, epoch, drawn, positions)

@@ -22,6 +22,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -40,7 +41,7 @@ from alexnet.io import exclusive_lock
 from alexnet.models import bundle
 from alexnet.optim.param_groups import set_learning_rates
 from alexnet.progress import Progress, no_progress
-from alexnet.runs.metrics_log import Callback, MetricsLog, no_callback, was_initialized
+from alexnet.runs.metrics_log import Callback, MetricsLog, initialized_from, no_callback
 from alexnet.runs.run_dir import RunDir
 from alexnet.text import counted, percentage
 from alexnet.training import advice, checkpoint, events
@@ -105,6 +106,8 @@ def train_network(
     resumed = options.resume and trainer.resume()
     if not resumed:
         trainer.initialize(options.init_from)
+    elif options.init_from is not None:
+        trainer.refuse_other_source(options.init_from)
     with ExitStack() as stack:
         stack.enter_context(trainer.open_metrics(options.callback))
         stack.enter_context(torch.backends.cudnn.flags(enabled=True, benchmark=True))
@@ -141,7 +144,8 @@ def train_network(
                 trainer.event("stopped", reason=interruption.reason)
                 raise Stopped(
                     f"stopped {interruption.reason} after update {trainer.step:,} of {plan.total_steps:,}; "
-                    "checkpoint saved, run the same command with --resume to continue"
+                    "checkpoint saved, run the same command with --resume to continue",
+                    timed_out=interruption.timed_out,
                 )
         result = trainer.result()
         trainer.event(
@@ -249,7 +253,7 @@ class Trainer:
         """Keeps the initial weights, or copies those of another model; errors as `transfer.match`."""
         if init_from is not None:
             self._transfer(init_from)
-        elif was_initialized(self.run.metrics_file):
+        elif initialized_from(self.run.metrics_file) is not None:
             raise CommandError(
                 f"{self.run.path} was initialized from another model and stopped before its first "
                 "checkpoint: type the same --init-from again"
@@ -257,10 +261,22 @@ class Trainer:
         else:
             refuse_without_net(self.config)
 
+    def refuse_other_source(self, init_from: InitFrom) -> None:
+        """CommandError if the run that is resumed was initialized from other weights, or from none."""
+        known = initialized_from(self.run.metrics_file)
+        if known is None:
+            raise CommandError(f"{self.run.path} began with random weights: omit --init-from")
+        same_place = Path(known["path"]).resolve() == init_from.path.resolve()
+        if not same_place and known["weights_sha256"] != known_sha256(init_from.path):
+            raise CommandError(
+                f"{self.run.path} was initialized from {known['path']}, not from {init_from.path}: omit "
+                "--init-from, or train in a new folder"
+            )
+
     def _transfer(self, init_from: InitFrom) -> None:
         state, source = self.state, bundle.load(init_from.path, "cpu", needs_weights=True)
         copied = transfer(state.model, state.classes, source, init_from.layers, state.preprocessing)
-        transfer(state.ema.model, state.classes, source, init_from.layers, state.preprocessing)
+        state.ema.model.load_state_dict(state.model.state_dict())
         self.terms = source.terms  # the terms of the weights also apply to weights derived from them
         self.init_from = {
             "path": str(init_from.path),

@@ -30,6 +30,14 @@ def brightness(mean: float = 0.0, std: float = 1.0) -> nn.Module:
     return layers
 
 
+class Picky(nn.Module):
+    """A model with a check of its own, as in libraries of models."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        assert images.shape[2] == 224, "only 224 pixels"
+        return images.mean((2, 3))
+
+
 def test_a_sequential_is_tested_with_ten_crops(store: Store) -> None:
     predictor = alexnet.wrap_model(
         brightness(), store, input_size=64, mean=(0, 0, 0), std=(1, 1, 1), name="brightness", device="cpu"
@@ -59,10 +67,18 @@ def test_a_run_is_tested_like_by_evaluate(store: Store, tmp_path: Path) -> None:
     assert found.nll == pytest.approx(wanted.nll, rel=1e-6)
 
 
+def test_the_default_views_are_those_of_the_training(store: Store, tmp_path: Path) -> None:
+    for mirror, views in (("yes", "ten"), ("no", "center")):
+        run = tiny.run(tmp_path / mirror, store, f"data.mirror={mirror}")
+        assert str(alexnet.evaluate_model(alexnet.load(run.path, device="cpu"), store).views) == views
+
+
 def test_what_does_not_fit_is_refused(store: Store) -> None:
     with pytest.raises(CommandError, match=r"returns \(2, 5\) for 2 images, expected logits \(2, 3\)"):
         alexnet.wrap_model(nn.Sequential(nn.Flatten(), nn.LazyLinear(5)), store, device="cpu")
     with pytest.raises(CommandError, match=r"does not take images \(2, 3, 72, 72\)"):
         alexnet.wrap_model(nn.Linear(5, 3), store, device="cpu")
+    with pytest.raises(CommandError, match=r"does not take images .*: only 224 pixels"):
+        alexnet.wrap_model(Picky(), store, device="cpu")
     with pytest.raises(CommandError, match="must be 3 fractions of white"):
         alexnet.wrap_model(brightness(), store, mean=(123, 117, 104), device="cpu")

@@ -17,6 +17,7 @@ from alexnet.config import to_dict
 from alexnet.data.classes import Class
 from alexnet.evaluation import ensemble, metrics, prediction_cache, run_evaluation
 from alexnet.evaluation.run_evaluation import announcing
+from alexnet.io import write_json
 from alexnet.models import registry
 from alexnet.models.config import ALEXNET_VARIANTS, ModelConfig
 from alexnet.models.summary import summarize
@@ -75,10 +76,17 @@ def test_epochs_and_seed_of_an_imported_model_are_unknown(make_run, store, capsy
 
 
 def test_the_epochs_that_were_done_are_what_counts(make_run, store, capsys) -> None:
+    """Those of the tested checkpoint, which may be an earlier one than the last."""
     run = make_run("run")
-    run.metrics_file.write_text('{"event": "stopped", "step": 9, "epoch": 2}\n')
-    _, out, _ = evaluate(capsys, store, run.path, "--json")
-    assert json.loads(out)["runs"][0]["epochs"] == 2
+    write_checkpoint(run, make_net(store, 1), "best")
+    for name, step in (("last", 9), ("best", 6)):
+        meta = {"step": step, "epoch": step // 3, "weights_sha256": ""}
+        write_json(run.checkpoints / name / "meta.json", meta)
+    run.metrics_file.write_text('{"event": "stopped", "step": 9, "epoch": 3}\n')
+    for name, epochs in (("last", 3), ("best", 2)):
+        _, out, _ = evaluate(capsys, store, run.path, "--json", "--checkpoint", name)
+        (tested_run,) = json.loads(out)["runs"]
+        assert (tested_run["epochs"], tested_run["updates"]) == (epochs, 3 * epochs)
 
 
 def test_each_split_and_views_has_one_entry_the_newest(make_run, store, capsys) -> None:

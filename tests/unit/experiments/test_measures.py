@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -112,6 +113,26 @@ def test_more_photos_than_there_are_are_refused(store: Store) -> None:
         run_config(Arm("few", per_class=17), SMALL, store, store)
     with pytest.raises(CommandError, match=r"data\.max_images=49 is more than the 48"):
         run_config(Arm("all"), [*SMALL, "data.max_images=49"], store, store)
+
+
+def test_the_time_of_an_update_includes_reading_its_batch(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 0.0
+
+    def wait(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+
+    def updates(*given: object) -> Iterator[Callable[[], object]]:
+        wait(100)  # the model is made
+        for _ in range(4):
+            wait(3)
+            yield lambda: wait(1)
+
+    monkeypatch.setattr(cost, "_updates", updates)
+    monkeypatch.setattr(cost.time, "perf_counter", lambda: now)
+    assert update_seconds(common(()), store, torch.device("cpu"), timed=3, warm_up=1) == 4
 
 
 def test_another_recipe_gets_the_settings_of_data_and_training(store: Store) -> None:

@@ -25,20 +25,38 @@ from alexnet.models import bundle
 from alexnet.models.bundle import ModelBundle
 from alexnet.models.registry import build_run
 
+MEAN = (100.0, 120.0, 140.0)
+
 
 @cache
-def tiny_network() -> str:
-    """The path of a file with an `alexnet-small` of few maps and random weights."""
-    settings = ["model.architecture.widths=[8,8,8,8,8,8,8]", "data.input_size=32", "data.image_size=32"]
-    config = override(recipes.get("alexnet-small"), settings)
+def tiny_network(normalization: str = "mean-and-std", bgr: bool = False) -> str:
+    """The path of a file with an `alexnet-small` of few maps and random weights.
+
+    With `bgr` the same model for inputs in that order.
+    """
+    settings = ["model.architecture.widths=[8,8,8,8,8,8,8]", "data.input_size=32", "data.image_size=40"]
+    config = override(recipes.get("alexnet-small"), [*settings, f"data.normalization={normalization}"])
     resized = {"shape": "square", "resize": "crop", "resampling": "bicubic, antialiased"}
+    mean = torch.tensor(MEAN[::-1] if bgr else MEAN)
+    if normalization == "mean-image":
+        mean = mean.expand(40, 40, 3).clone()
     preprocessing = Preprocessing(
-        config.data, torch.full((3,), 120.0), torch.full((3,), 60.0), torch.ones(3), torch.eye(3), resized
+        config.data,
+        mean,
+        torch.full((3,), 60.0),
+        torch.ones(3),
+        torch.eye(3),
+        resized,
+        "BGR" if bgr else "RGB",
     )
     torch.manual_seed(0)
+    model = build_run(config, 2).eval()
+    if bgr:
+        weight = model.get_parameter("conv1.weight")
+        weight.data = weight.data.flip(1)
     path = Path(mkdtemp()) / "tiny.safetensors"
     classes = [Class(name, name) for name in "ab"]
-    bundle.save(path, ModelBundle(build_run(config, 2).eval(), config, classes, preprocessing))
+    bundle.save(path, ModelBundle(model, config, classes, preprocessing))
     return str(path)
 
 
@@ -83,6 +101,30 @@ def test_gray_images_and_other_ranges_give_the_same() -> None:
     ):
         found = AlexNetClassifier(C=0.01, device="cpu").fit(other, labels).predict_proba(other)
         np.testing.assert_allclose(found, wanted, atol=2e-3)
+
+
+def test_other_means_and_orders_of_channels_give_the_same() -> None:
+    images, labels = stripes(24, 0)
+    images[..., 0] //= 2
+    found = [
+        AlexNetClassifier(tiny_network(*kind), C=0.01, device="cpu").fit(images, labels).predict_proba(images)
+        for kind in (("channel-mean",), ("mean-image",), ("channel-mean", True))
+    ]
+    for other in found[1:]:
+        np.testing.assert_allclose(other, found[0], rtol=1e-4)
+
+
+def test_bytes_keep_their_range_in_every_type() -> None:
+    images, labels = stripes(24, 0)
+    images = images.clip(30, 200)
+    model = AlexNetClassifier(tiny_network(), C=0.01, device="cpu").fit(images, labels)
+    floats = model.predict_proba(images.astype(np.float64))
+    np.testing.assert_allclose(floats, model.predict_proba(images), rtol=1e-5)
+
+
+def test_a_penalty_of_zero_is_an_error_of_scikit_learn() -> None:
+    with pytest.raises(ValueError, match="'C' parameter"):
+        AlexNetClassifier(tiny_network(), C=0.0, device="cpu").fit(*stripes(8, 0))
 
 
 def test_it_works_in_cross_validation() -> None:

@@ -50,6 +50,13 @@ def test_the_most_suspicious_come_first() -> None:
     assert suspicious(np.array(rows), labels) == [2, 5, 1]
 
 
+def test_the_only_photo_of_a_class_is_not_suspicious() -> None:
+    """The model that predicts it knows no other photo of its class."""
+    rows = np.array([[0.01, 0.99, 0.0], [0.9, 0.1, 0.0], [0.1, 0.9, 0.0], [0.1, 0.9, 0.0]])
+    assert suspicious(rows, np.array([2, 0, 1, 1])) == []
+    assert suspicious(rows, np.array([0, 0, 1, 1])) == [0]
+
+
 def test_without_a_probable_other_class_a_photo_is_not_suspicious() -> None:
     rows = np.array([[0.02, 0.49, 0.49], [0.02, 0.6, 0.38], [0.06, 0.9, 0.04]])
     assert suspicious(rows, np.array([0, 0, 0])) == [1]

@@ -190,3 +190,8 @@ def test_the_part_of_a_crop_that_is_read_is_centered_or_documented(
     read = net._read_side() * (chosen.pools[-1] or 1)
     middle = first + (read - 1) / 2 * step
     assert abs(middle - (crop - 1) / 2) == pytest.approx(pixels_off, abs=0.6)
+
+
+def test_maps_without_pixels_are_refused() -> None:
+    with torch.device("meta"), pytest.raises(CommandError, match="64 pixels is too small for this model"):
+        OverFeat(replace(NARROW["fast"], pools=(4, 4, 0, 0, 4)), 2, 64)

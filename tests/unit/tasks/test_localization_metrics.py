@@ -8,7 +8,7 @@ from alexnet.data.boxes import BoxTable
 from alexnet.data.classes import NO_LABEL
 from alexnet.errors import WorkError
 from alexnet.published.imagenet import ILSVRC_BOX_OVERLAP
-from alexnet.tasks.localization import BASELINES, RankedBoxes, baseline_boxes, count_box_errors, top_classes
+from alexnet.tasks.localization import BASELINES, RankedBoxes, baseline_boxes, count_box_errors
 
 IMAGES, CLASSES, K = 200, 7, 5
 
@@ -93,11 +93,6 @@ def test_missing_and_broken_predictions_give_no_error_rate() -> None:
     ):
         with pytest.raises(WorkError, match="not exactly one finite prediction for every image"):
             count_box_errors(predicted, np.zeros(2, np.int64), truth, 3)
-
-
-def test_top_classes_are_sorted_and_padded() -> None:
-    assert top_classes(np.array([[0.2, 0.5, 0.3]]), 2).tolist() == [[1, 2]]
-    assert top_classes(np.array([[0.5, 0.5, 0.0]]), 5).tolist() == [[0, 1, 2, NO_LABEL, NO_LABEL]]
 
 
 def test_baselines_know_the_training_boxes_only() -> None:

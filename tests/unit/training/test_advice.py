@@ -38,6 +38,13 @@ def test_a_warmup_of_more_than_a_fifth(epochs: int, warmup: float, warned: bool)
         assert not advice.long_warmup(replace(schedule, warmup_epochs=0.25))
 
 
+def test_milestones_that_the_run_does_not_reach_count_from_the_warm_up() -> None:
+    schedule = ScheduleConfig(name="milestones", epochs=90, milestones=(30, 88))
+    assert not advice.late_milestones(schedule)
+    assert "after epochs 88, which" in advice.late_milestones(replace(schedule, warmup_epochs=5))
+    assert "after epochs 30, 88, which" in advice.late_milestones(replace(schedule, epochs=30))
+
+
 def test_a_run_of_more_than_an_hour() -> None:
     assert advice.long_run(7800).startswith("the run takes about 2 h 10 min, until ")
     assert "schedule.minutes=30" in advice.long_run(7800)

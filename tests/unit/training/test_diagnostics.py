@@ -77,27 +77,28 @@ def test_equal_logits_have_no_deviation() -> None:
 
 
 @pytest.mark.parametrize(
-    ("deviation", "flat", "entropy", "rate", "reason"),
+    ("deviation", "flat", "entropy", "usual", "rate", "reason"),
     [
-        (1.0, True, 2.3, 0.01, "gray levels of 0..255"),
-        (60.0, True, 2.3, 0.01, "initial weights are too small"),
-        (60.0, False, 0.2, 0.01, "are the images shuffled"),
-        (60.0, False, 2.3, 0.1, "rate is high"),
-        (60.0, False, 2.3, 1e-5, "rate is low"),
-        (60.0, False, 2.3, 0.01, "no single cause"),
+        (1.0, True, 2.3, 2.3, 0.01, "gray levels of 0..255"),
+        (60.0, True, 2.3, 2.3, 0.01, "initial weights are too small"),
+        (60.0, False, 0.2, 2.3, 0.01, "are the images shuffled"),
+        (60.0, False, 0.2, 0.2, 0.01, "no single cause"),  # nearly all images are of one class
+        (60.0, False, 2.3, 2.3, 0.1, "rate is high"),
+        (60.0, False, 2.3, 2.3, 1e-5, "rate is low"),
+        (60.0, False, 2.3, 2.3, 0.01, "no single cause"),
     ],
 )
 def test_the_diagnosis_names_what_was_measured_and_why(
-    deviation: float, flat: bool, entropy: float, rate: float, reason: str
+    deviation: float, flat: bool, entropy: float, usual: float, rate: float, reason: str
 ) -> None:
     signals = Signals(deviation, 1e-6 if flat else 0.1, {"conv1": 3.0}, {"conv1": 1e-3})
     run = StuckRun(
         step=400,
         loss=2.30,
         chance=math.log(10),
-        num_classes=10,
         learning_rate=rate,
         label_entropy=entropy,
+        usual_entropy=usual,
         signals=signals,
     )
     line = run.diagnosis()

@@ -21,6 +21,7 @@ from alexnet.models import LeNet5, LeNet1989
 from alexnet.models.bundle import ModelBundle
 from alexnet.models.registry import build_run
 from alexnet.runs.run_dir import find_weights
+from alexnet.training import last_layer
 from alexnet.training.last_layer import choose_strength, fit_last_layer, last_linear_layer
 
 SMALL = [
@@ -113,6 +114,14 @@ def test_small_classes_count_as_much_as_large_ones_if_balanced(store: Store, set
     wanted = LogisticRegression(C=fitted.strength, max_iter=500, class_weight="balanced")
     wanted.fit(standardized, few.labels)
     np.testing.assert_allclose(found, wanted.predict_proba(standardized), atol=1e-4)
+
+
+def test_many_classes_of_few_images_are_held_out_in_folds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fifth of the images would not have one of each class."""
+    monkeypatch.setattr(last_layer, "MANY_IMAGES", 8)
+    labels = np.repeat(np.arange(6), 2)
+    features = 3 * np.eye(6, dtype=np.float32)[labels]
+    assert choose_strength(features[None], labels, seed=0)[1] == 0
 
 
 def test_a_class_with_one_image_leaves_nothing_to_hold_out() -> None:

@@ -1,16 +1,22 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import tiny
 import torch
 from matplotlib.figure import Figure
 
+from alexnet.config import override
 from alexnet.data.store import Store
-from alexnet.errors import CommandError
+from alexnet.errors import CommandError, Diverged
+from alexnet.models import bundle
 from alexnet.report.plots.lr_range import draw_lr_range
+from alexnet.training import lr_range
 from alexnet.training.lr_range import HIGHEST, LOWEST, RangeTest, range_test
+from alexnet.training.run import initialized_config
 from alexnet.training.step import update
 from alexnet.training.train_state import build_train_state
 from alexnet.training.trainer import training_loader
@@ -63,6 +69,37 @@ def test_starts_from_the_weights_of_another_model(tiny_store: Store, tmp_path: P
     assert first.losses != range_test(tiny.config(*STEADY), tiny_store, CPU, updates=1).losses
     with pytest.raises(CommandError, match="--init-from"):
         range_test(tiny.config("training.fine_tuning=yes"), tiny_store, CPU, updates=1)
+
+
+def test_starts_as_training_does(tiny_store: Store, tmp_path: Path) -> None:
+    """With a last layer that is fitted, and normalized as the source was."""
+    weights = tiny.run(tmp_path / "run", tiny_store).checkpoints / "last" / "weights.safetensors"
+    config = tiny.config(*STEADY, "data.max_images=24", "training.batch_size=24")
+    random, fitted = (
+        range_test(
+            override(config, [f"training.fit_last_layer={each}"]), tiny_store, CPU, InitFrom(weights), 1
+        )
+        for each in ("no", "yes")
+    )
+    assert fitted.losses[0] < 0.5 * random.losses[0]
+    source = bundle.load(weights, "cpu")
+    source.preprocessing.mean[:] = 50
+    other = tmp_path / "other.safetensors"
+    bundle.save(other, source)
+    assert initialized_config(config, tiny_store, InitFrom(other)).data.color_mean == (50, 50, 50)
+    moved = range_test(config, tiny_store, CPU, InitFrom(other), updates=1)
+    assert moved.losses != random.losses
+
+
+def test_a_first_loss_that_is_not_finite_is_one_line(
+    tiny_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*given: Any, **named: Any) -> Any:
+        return replace(update(*given, **named), loss=torch.tensor(torch.nan))
+
+    monkeypatch.setattr(lr_range, "update", broken)
+    with pytest.raises(Diverged, match="the loss of the first update is not finite"):
+        range_test(tiny.config(*STEADY), tiny_store, CPU, updates=2)
 
 
 def test_the_figure_has_both_curves_and_the_suggestion() -> None:
