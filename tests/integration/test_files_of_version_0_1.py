@@ -113,8 +113,10 @@ def test_evaluations_are_those_of_then(old: Path, kept: bool, capsys: pytest.Cap
     for number, each in enumerate(COMMANDS):
         capsys.readouterr()
         assert main([renamed(word) for word in each["command"]]) == 0, capsys.readouterr().err
-        found = json.loads(capsys.readouterr().out)
-        apart += same(found, renamed(each["json"]), f"{number} {' '.join(each['command'])}")
+        found, wanted = json.loads(capsys.readouterr().out), renamed(each["json"])
+        if "best" in each["command"]:  # then the epochs of the whole run were reported
+            assert found["runs"][0].pop("epochs") < wanted["runs"][0].pop("epochs")
+        apart += same(found, wanted, f"{number} {' '.join(each['command'])}")
     assert not apart
 
 

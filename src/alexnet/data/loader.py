@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import count
 from typing import Literal
 
 import numpy as np
@@ -181,6 +182,10 @@ class Loader:
                     yield self._finish(pending.popleft())
             finally:
                 threads.shutdown(wait=True, cancel_futures=True)
+
+    def forever(self) -> Iterator[tuple[int, Batch]]:
+        """(epoch, batch) of one epoch after another, without end; errors as `batches`."""
+        return ((epoch, batch) for epoch in count() for batch in self.batches(epoch))
 
     def batch_of(self, epoch: int, indices: NDArray[np.int64]) -> Batch:
         """A batch of images (N,) of the split as they come in an epoch, on the CPU; errors as `batches`.

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from alexnet.data.classes import NO_LABEL
 from alexnet.errors import CommandError, WorkError
 from alexnet.runs.predictions import Predictions
-from alexnet.runs.results import ClassErrors, Confusion, EvalResult, Mistake
+from alexnet.runs.results import NORMAL_97_5, ClassErrors, Confusion, EvalResult, Mistake
 
 TOP = 5
 """The k of the top-k error."""
@@ -27,8 +27,6 @@ SHOWN_CONFUSIONS = 20
 """How many of the most frequent confusions an evaluation keeps."""
 SHOWN_MISTAKES = 20
 """How many of the most confident mistakes an evaluation keeps."""
-
-_Z = 1.959963984540054  # the normal distribution's 97.5 % point
 
 
 def evaluate_predictions(predictions: Predictions) -> EvalResult:
@@ -132,7 +130,7 @@ def paired_interval(before: npt.NDArray[np.bool_], after: npt.NDArray[np.bool_])
     images = len(before) + 2
     mended, spoilt = (float(np.sum(each)) + 0.5 for each in (before & ~after, after & ~before))
     difference = (mended - spoilt) / images
-    half = _Z * math.sqrt((mended + spoilt) / images - difference**2) / math.sqrt(images)
+    half = NORMAL_97_5 * math.sqrt((mended + spoilt) / images - difference**2) / math.sqrt(images)
     return max(difference - half, -1.0), min(difference + half, 1.0)
 
 

@@ -26,6 +26,7 @@ from alexnet.hardware import choose_device, describe_device
 from alexnet.io import write_json
 from alexnet.models import bundle
 from alexnet.progress import ProgressBar, no_progress_bar
+from alexnet.runs.metrics_log import read_metrics
 from alexnet.runs.predictions import Predictions
 from alexnet.runs.provenance import position, unfinished_note
 from alexnet.runs.results import EVALUATION_FILE, EvalResult, EvaluatedRun, ViewSet, read_results
@@ -397,8 +398,11 @@ def describe_run(run: RunDir, checkpoint: str) -> EvaluatedRun:
     if run.is_exported:
         return _describe_exported(run)
     config, imported = run.config(), run.environment().imported is not None  # neither is known for these
-    reached = position(run, checkpoint)
-    epochs = config.schedule.epochs if reached.epoch is None else reached.epoch
+    reached, epochs = position(run, checkpoint), config.schedule.epochs
+    if reached.epoch is not None:
+        epochs = reached.epoch
+    elif run.metrics_file.is_file() and (log := read_metrics(run.metrics_file)):
+        epochs = log[-1]["epoch"]  # a pipeline's classifiers may have stopped early
     return EvaluatedRun(
         run=run.path.resolve().name,
         recipe=config.recipe,

@@ -15,7 +15,6 @@ import torch
 from torch import Tensor
 
 from alexnet.config import RunConfig
-from alexnet.data.loader import Batch, Loader
 from alexnet.data.preprocessing import Preprocessing
 from alexnet.data.store import Store, training_images
 from alexnet.experiments.arms import Arm, ArmRun
@@ -94,16 +93,8 @@ def _updates(
     images = training_images(store, config.data)
     state = build_train_state(config, store, device, make_plan(config, len(images)).steps_per_epoch)
     loader = training_loader(config, store, device)
-    for step, (epoch, batch) in enumerate(islice(_batches(loader), count)):
+    for step, (epoch, batch) in enumerate(islice(loader.forever(), count)):
         yield lambda step=step, epoch=epoch, batch=batch: update(state, batch, epoch, step, color_noise=True)
-
-
-def _batches(loader: Loader) -> Iterator[tuple[int, Batch]]:
-    epoch = 0
-    while True:
-        for batch in loader.batches(epoch, 0):
-            yield epoch, batch
-        epoch += 1
 
 
 @dataclass(frozen=True)

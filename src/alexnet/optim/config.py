@@ -26,8 +26,8 @@ class OptimizerConfig:
     bias_weight_decay: bool = False
     """Whether biases (and normalization gains) decay as well."""
     bias_follows_schedule: bool = True
-    """If False, biases keep their initial rate when that of the weights changes, also by a layer's
-    multiplier, as in 2012."""
+    """Whether the rate of biases changes with that of the weights, and by a layer's multiplier; in 2012 it
+    kept its initial value."""
     bias_lr_multipliers: tuple[tuple[str, float], ...] = ()
     """`(layer, factor)` pairs: factors of single layers' biases, in addition to `bias_lr_multiplier`."""
     lr_multipliers: tuple[tuple[str, float], ...] = ()

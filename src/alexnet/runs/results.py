@@ -360,7 +360,8 @@ def _rates(values: Mapping[str, Any], images: int, names: Iterable[str]) -> dict
     return rates
 
 
-_Z = 1.959963984540054  # the normal distribution's 97.5 % point
+NORMAL_97_5 = 1.959963984540054
+"""The normal distribution's 97.5 % point."""
 
 
 def wilson_interval(errors: float, images: float) -> tuple[float, float]:
@@ -368,9 +369,11 @@ def wilson_interval(errors: float, images: float) -> tuple[float, float]:
 
     Source: Wilson 1927, "Probable inference, the law of succession, and statistical inference".
     """
-    rate, z2 = errors / images, _Z * _Z
+    rate, z2 = errors / images, NORMAL_97_5**2
     middle = (rate + z2 / (2 * images)) / (1 + z2 / images)
-    half = _Z * math.sqrt(rate * (1 - rate) / images + z2 / (4 * images * images)) / (1 + z2 / images)
+    half = (
+        NORMAL_97_5 * math.sqrt(rate * (1 - rate) / images + z2 / (4 * images * images)) / (1 + z2 / images)
+    )
     # At the ends the formula gives exactly 0 and 1, up to rounding.
     low = 0.0 if errors == 0 else middle - half
     high = 1.0 if errors == images else middle + half

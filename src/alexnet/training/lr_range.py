@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import count, islice
+from itertools import islice
 
 import torch
 
@@ -80,12 +80,11 @@ def range_test(
         start = bundle.ModelBundle(state.model, config, state.classes, state.preprocessing)
         fit_last_layer(start, training_images(store, config.data), config.training.seed)
     loader = training_loader(config, store, device, state.task.reads_boxes)
-    batches = ((epoch, batch) for epoch in count() for batch in loader.batches(epoch))
     rates: list[float] = []
     losses: list[float] = []
     smoothed: list[float] = []
     average, weight = 0.0, 0.0
-    for step, (epoch, batch) in enumerate(islice(batches, updates)):
+    for step, (epoch, batch) in enumerate(islice(loader.forever(), updates)):
         rate = LOWEST * (HIGHEST / LOWEST) ** (step / max(updates - 1, 1))
         set_learning_rates(state.optimizer, rate, rate, {})
         outcome = update(state, batch, epoch, step, color_noise=True)
