@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import json
 import resource
+import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -252,15 +253,13 @@ def modern(division: Division, folder: Path, seed: int, minutes: float) -> Label
             *("schedule.epochs=30", "training.evaluate_every_epochs=30"),
         ],
     )
-    alexnet.train(config, store, folder / "run", resume=True)
+    alexnet.train(config, store, folder / "run")
     return alexnet.load(folder / "run").probabilities(list(division.test)).argmax(1)
 
 
 def fit(division: Division, folder: Path, seed: int, minutes: float) -> tuple[Labels, str]:
     """Predictions of `alexnet fit`, and what it chose."""
-    made = fit_photos(
-        division.folder, folder / "run", FitOptions(minutes=minutes, seed=seed, resume=True)
-    ).fit
+    made = fit_photos(division.folder, folder / "run", FitOptions(minutes=minutes, seed=seed)).fit
     held_out = ", ".join(f"{each.name} {each.errors / made.splits['val']:.3f}" for each in made.candidates)
     predicted = alexnet.load(folder / "run").probabilities(list(division.test)).argmax(1)
     return predicted, f"chose {' and '.join(made.chosen)}; held-out errors: {held_out}"
@@ -272,7 +271,7 @@ def _cpu_seconds() -> float:
 
 
 def measure(photos: Path, out: Path, per_class: int, seed: int, minutes: float) -> Iterator[Row]:
-    """A row for each method that has none in DIR/results.json yet."""
+    """A row for each method that has none in DIR/results.json yet, which is measured from its beginning."""
     source = open_source(photos, 0)
     folder = out / f"{photos.name}-{per_class or 'all'}-{seed}"
     division = divide(source, folder / "photos", per_class, seed)
@@ -285,6 +284,7 @@ def measure(photos: Path, out: Path, per_class: int, seed: int, minutes: float) 
         nonlocal spent
         if _key(photos, per_class, seed, method) in done:
             return
+        shutil.rmtree(folder / method, ignore_errors=True)  # of a call that was stopped
         start, cpu = time.monotonic(), _cpu_seconds()
         predicted, note = predict()
         used = (_cpu_seconds() - cpu) / 60
@@ -306,7 +306,9 @@ def measure(photos: Path, out: Path, per_class: int, seed: int, minutes: float) 
     yield from timed("fit", lambda: fit(division, folder / "fit", seed, minutes))
     yield from timed("hog", lambda: (hog_logistic(division, seed), ""))
     yield from timed("tutorial-net", lambda: (tutorial_net(division, seed, 60 * spent), ""))
-    yield from timed("alexnet-modern", lambda: (modern(division, folder / "modern", seed, minutes), ""))
+    yield from timed(
+        "alexnet-modern", lambda: (modern(division, folder / "alexnet-modern", seed, minutes), "")
+    )
 
 
 def _key(photos: Path, per_class: int, seed: int, method: str) -> tuple[str, int, int, str]:

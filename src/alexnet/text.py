@@ -99,7 +99,7 @@ def sized(count: float) -> str:
 
 def duration(seconds: float) -> str:
     """`0.031 s`, `12 s`, `5 min` or `2 h 10 min`."""
-    if seconds < 100:
+    if seconds < 99.5:
         return f"{seconds:.2g} s"
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"

@@ -22,7 +22,7 @@ from alexnet.checksum import has_checksum, known_sha256, without_checksum
 from alexnet.data import store_notes
 from alexnet.data.manifest import FINGERPRINT_FILE, MANIFEST_FILE, Manifest, read_manifest
 from alexnet.data.store import mean_image_damage
-from alexnet.errors import AlexNetError, Busy, CommandError, DataError
+from alexnet.errors import AlexNetError, Busy, CommandError, DataError, NotFound
 from alexnet.io import exclusive_lock, is_abandoned, remove_left_over
 from alexnet.json_reader import parse_json
 from alexnet.models import bundle
@@ -87,9 +87,11 @@ class Verification:
 def verify(path: Path) -> Verification:
     """Checks the store, run, exported file, or folder of these at `path`.
 
-    CommandError if it is none of these.
+    CommandError if it is none of these, or does not exist.
     """
     found = Verification(str(path))
+    if not path.exists():
+        raise NotFound(f"there is no {path}: type the path of a store, run or exported file")
     if path.is_file():
         _verify_model_file(path, found)
         return found

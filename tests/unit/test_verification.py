@@ -11,7 +11,7 @@ from edited import edit
 
 from alexnet.cli.main import main
 from alexnet.data.store import Store
-from alexnet.errors import CommandError
+from alexnet.errors import CommandError, NotFound
 from alexnet.io import exclusive_lock
 from alexnet.runs.run_dir import EnsembleDir, EnsembleMember, RunDir
 from alexnet.training import checkpoint
@@ -105,5 +105,7 @@ def test_the_folder_of_an_ensemble_is_searched(run: RunDir) -> None:
 
 
 def test_something_else_is_a_wrong_command(tmp_path: Path) -> None:
+    with pytest.raises(NotFound, match=r"there is no .*typo: type the path of a store"):
+        verify(tmp_path / "typo")
     with pytest.raises(CommandError, match="not a store, run or exported file"):
         verify(tmp_path)

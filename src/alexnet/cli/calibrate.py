@@ -49,6 +49,7 @@ def command(
     from alexnet.evaluation.calibration import CalibrateOptions, calibrate
     from alexnet.progress import ProgressBar
     from alexnet.runs.calibration import CALIBRATION_FILE, describe_calibration
+    from alexnet.runs.run_dir import members_of
 
     options = CalibrateOptions(
         views=view_set(views, scales),
@@ -68,7 +69,9 @@ def command(
     if as_json or tables:
         return
     write_lines(*describe_calibration(found))
-    write_lines(f"saved in {run / CALIBRATION_FILE}; predict, serve and export use it")
+    members = members_of([run])
+    place = members[0] if len(members) == 1 else run
+    write_lines(f"saved in {place / CALIBRATION_FILE}; predict, serve and export use it")
 
 
 _COLUMNS = {

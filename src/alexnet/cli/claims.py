@@ -97,6 +97,10 @@ def command(
     if taken := settings_of_store(experiment.store, changes):
         line = f"{' '.join(taken)}, since these are the size and channels of the store's images"
         (write_notes if as_json or print_commands else write_lines)(line)
+    if (dry or print_commands) and tables:
+        raise CommandError("--dry and --print-commands give no verdicts: omit --csv and --parquet")
+    if print_commands and as_json:
+        raise CommandError("--print-commands prints commands: omit --json")
     with TemporaryDirectory() as scratch:
         if dry or print_commands:
             experiment = experiment.trying_out(Path(scratch))

@@ -9,7 +9,7 @@ import typer
 
 from alexnet.cli.output import write_document, write_lines
 from alexnet.cli.progress import progress_bar
-from alexnet.cli.source_options import located_source, with_source_options
+from alexnet.cli.source_options import located_source, with_source_options, words_of
 from alexnet.cli.table_files import TableFiles, csv_option, parquet_option
 from alexnet.errors import CommandError
 
@@ -50,6 +50,8 @@ def command(
     tables.refuse_unwritable()
     place = located_source(source, silent=as_json)
     if any((place / name).is_file() for name in (MANIFEST_FILE, FINGERPRINT_FILE)):
+        if words := words_of(options):
+            raise CommandError(f"{source} is a store: its photos have been read, so omit {words[0]}")
         _inspect_store(place, near_duplicates, as_json, tables, per_class)
         return
     if near_duplicates:
@@ -61,7 +63,8 @@ def command(
     opened = open_source(place, val_fraction=0, options=options)
     if not as_json and not tables:
         found = overview(opened)
-        lines = [*describe_overview(found), *(table_of_classes(found) if per_class else [])]
+        counts = {name: split.photos_per_class for name, split in found.splits.items()}
+        lines = [*describe_overview(found), *(table_of_classes(found.classes, counts) if per_class else [])]
         write_lines(*lines)
     photos = sum(len(split) for split in opened.splits.values())
     with progress_bar("inspecting", photos, unit="photos", silent=as_json) as advance:
@@ -114,6 +117,7 @@ def _class_rows(names: Mapping[str, str], counts: Mapping[str, Mapping[str, int]
 def _inspect_store(
     path: Path, near_duplicates: bool, as_json: bool, tables: TableFiles, per_class: bool
 ) -> None:
+    from alexnet.data.inspect import table_of_classes
     from alexnet.data.store import Store
     from alexnet.data.store_inspection import describe_store, inspect_store
 
@@ -121,10 +125,10 @@ def _inspect_store(
     images = sum(entry.count for entry in store.manifest.splits.values())
     with progress_bar("comparing", images, unit="images", silent=as_json or not near_duplicates) as advance:
         inspection = inspect_store(store, near_duplicates, advance)
+    by_class = inspection.photos_per_class
+    counts = {name: {wnid: by_class[wnid][name] for wnid in by_class} for name in inspection.splits}
     if tables and per_class:
         names = {each.wnid: each.name for each in store.classes}
-        by_class = inspection.photos_per_class
-        counts = {name: {wnid: by_class[wnid][name] for wnid in by_class} for name in inspection.splits}
         tables.write(_CLASS_COLUMNS, _class_rows(names, counts), quiet=as_json)
     elif tables:
         copies = None if inspection.findings is None else inspection.findings.duplicates
@@ -134,3 +138,4 @@ def _inspect_store(
         write_document(inspection.to_dict())
     elif not tables:
         write_lines(*describe_store(inspection))
+        write_lines(*(table_of_classes(store.classes, counts) if per_class else []))

@@ -40,12 +40,13 @@ def command(
     from alexnet.hardware import choose_device, describe_device
     from alexnet.io import refuse_unwritable
     from alexnet.report.plots.lr_range import draw_lr_range
-    from alexnet.report.plots.output import save
+    from alexnet.report.plots.output import refuse_other_suffix, save
     from alexnet.runs.run_dir import find_weights
     from alexnet.training.lr_range import range_test
     from alexnet.training.run import network_config
     from alexnet.training.transfer import InitFrom
 
+    refuse_other_suffix(out)
     refuse_unwritable(out)
     recipe, changes = settings_of_file(recipe, settings, config)
     recipes.function(recipe)  # its name is wrong more often than the store's

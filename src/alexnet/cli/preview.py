@@ -30,11 +30,12 @@ def command(
     from alexnet import recipes
     from alexnet.data.store import Store
     from alexnet.io import refuse_unwritable
-    from alexnet.report.plots.output import save
+    from alexnet.report.plots.output import refuse_other_suffix, save
     from alexnet.report.plots.preview import draw_preview
     from alexnet.training.preview import preview
     from alexnet.training.run import network_config
 
+    refuse_other_suffix(out)
     refuse_unwritable(out)
     recipe, changes = settings_of_file(recipe, settings, config)
     recipes.function(recipe)  # its name is wrong more often than the store's

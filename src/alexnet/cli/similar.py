@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from alexnet.cli.output import write_document, write_lines
+from alexnet.cli.output import write_document, write_lines, write_notes
 from alexnet.cli.predict import STANDARD_INPUT, photo_names, refuse_unreadable
 from alexnet.cli.progress import progress_bar
 from alexnet.cli.table_files import TableFiles, csv_option, parquet_option
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 QUERIES_AT_ONCE = 100
 PHOTOS_DRAWN = 8
-FIGURE_SUFFIXES = (".png", ".svg", ".pdf")
 
 
 def command(
@@ -69,6 +68,7 @@ def command(
     from alexnet.data.decode import quiet
     from alexnet.evaluation.predictor import load
     from alexnet.evaluation.run_evaluation import opened_store
+    from alexnet.report.plots.output import refuse_other_suffix
 
     tables = TableFiles(csv, parquet)
     tables.refuse_unwritable()
@@ -139,15 +139,6 @@ def _rows(found: Sequence[tuple[str, list[Neighbor] | AlexNetError]]) -> list[di
     return rows
 
 
-def refuse_other_suffix(out: Path) -> None:
-    """CommandError if the suffix is not that of a figure format."""
-
-    if out.suffix not in FIGURE_SUFFIXES:
-        raise CommandError(
-            f"{out} is not the name of a figure: it must end in {' or '.join(FIGURE_SUFFIXES)}"
-        )
-
-
 def _draw(
     similar: SimilarImages, found: list[tuple[str, list[Neighbor] | AlexNetError]], about: str, out: Path
 ) -> None:
@@ -166,6 +157,9 @@ def _draw(
         if not isinstance(square, AlexNetError):
             queries.append((square, Path(name).name))
             neighbors.append([(similar.pixels(near.number), near.name, near.distance) for near in each])
+    if not queries:
+        write_notes(f"no figure: {out} would show no photo, since standard input is not drawn")
+        return
     save(draw_neighbors(queries, neighbors, about), out)
 
 

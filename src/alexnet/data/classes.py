@@ -86,7 +86,9 @@ def classes_from_wnids(wnids: Iterable[str], synonyms: Mapping[str, str] | None 
     """
     order = list(wnids)
     known, synonyms = _imagenet_names(), synonyms or {}
-    names = [known.get(wnid) or synonyms.get(wnid, wnid).partition(",")[0] for wnid in order]
+    names = [
+        known.get(wnid) or (synonyms[wnid].partition(",")[0] if wnid in synonyms else wnid) for wnid in order
+    ]
     uses = Counter(name.casefold() for name in names)
     return [
         Class(wnid, name if uses[name.casefold()] == 1 else f"{name} ({wnid})")

@@ -138,18 +138,17 @@ def describe_overview(found: Overview) -> list[str]:
     return lines
 
 
-def table_of_classes(found: Overview) -> list[str]:
-    """A line for each class: its label, WNID, name, and the photos of each split."""
-    splits = list(found.splits)
-    rows = [["label", "class", "name", *splits]]
+def table_of_classes(classes: Sequence[Class], counts: Mapping[str, Mapping[str, int]]) -> list[str]:
+    """A line for each class: its label, WNID, name, and the photos of each split, `counts` by WNID."""
+    rows = [["label", "class", "name", *counts]]
     rows += [
         [
             str(label),
             printable(each.wnid),
             printable(each.name),
-            *(f"{found.splits[name].photos_per_class[each.wnid]:,}" for name in splits),
+            *(f"{own.get(each.wnid, 0):,}" for own in counts.values()),
         ]
-        for label, each in enumerate(found.classes)
+        for label, each in enumerate(classes)
     ]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return [

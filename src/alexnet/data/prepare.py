@@ -56,7 +56,7 @@ from alexnet.data.sources import Source, SourceOptions, filter_classes, hold_out
 from alexnet.data.statistics import PixelStatistics
 from alexnet.data.store import RECORDS_PER_SHARD, Store, mean_image_damage
 from alexnet.data.store_notes import Notes, ShardNote
-from alexnet.errors import AlreadyExists, CommandError, DataError, WorkError
+from alexnet.errors import AlreadyExists, Busy, CommandError, DataError, WorkError
 from alexnet.hardware import cpu_count
 from alexnet.io import (
     CannotWrite,
@@ -264,8 +264,11 @@ def _bring_up_to_date(
             store_notes.write_note(task.note_path, found.current[task])
         return True
     refuse_without_decoder(job.source)
-    _claim(job)
+    make_folder(path)
     with exclusive_lock(path):
+        if fingerprint_of_store(job) != fingerprint:
+            raise Busy(f"{path} was begun by another process meanwhile: run the same command again")
+        write_json_with_checksum(path / FINGERPRINT_FILE, job.fingerprint)
         if finished or found.changed or found.relabeled or found.moved or found.removed:
             log(_described(path, tasks, found))
         _remove_outdated(job, notes, found)
@@ -372,12 +375,6 @@ def shard_tasks(source: Source, path: Path, settings: PrepareSettings) -> list[S
             stop = min(start + RECORDS_PER_SHARD, len(split))
             tasks.append(ShardTask(path, name, number, start, stop, settings))
     return tasks
-
-
-def _claim(job: Job) -> None:
-    """Makes the folder, or continues one that was begun; CommandError if it is something else."""
-    make_folder(job.path)
-    write_json_with_checksum(job.path / FINGERPRINT_FILE, job.fingerprint)
 
 
 def make_folder(path: Path) -> None:

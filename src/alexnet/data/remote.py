@@ -268,6 +268,9 @@ class _Copy:
     ) -> tuple[_RemoteFile, Path]:
         """A file and the path of its finished bytes."""
         part = self.parts / file.part_name
+        if not file.version:  # it may have changed since
+            for old in (part, part.with_name(f"{part.name}.part")):
+                old.unlink(missing_ok=True)
         if part.exists():
             received(part.stat().st_size)
             return file, part

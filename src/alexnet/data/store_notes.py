@@ -108,14 +108,21 @@ def read_dropped(store: Path) -> list[DroppedPhoto] | None:
 
 
 def known_hashes(store: Path) -> dict[tuple[str, str], str]:
-    """The hash of the pixels of each photo of which the store knows it, by key and stamp."""
-    found = list(photos(read_all(store)))
-    known = {(photo.key, photo.stamp): photo.pixels for _, photo in found if photo.stamp}
-    by_key = {photo.key: photo.pixels for _, photo in found}
+    """The hash of the pixels of each photo of which the store knows it, by key and stamp.
+
+    Without those of different photos with the same key and stamp, in two splits.
+    """
+    found = [photo for _, photo in photos(read_all(store))]
+    by_key: dict[str, set[str]] = {}
+    known: dict[tuple[str, str], set[str]] = {}
+    for photo in found:
+        by_key.setdefault(photo.key, set()).add(photo.pixels)
+        if photo.stamp:
+            known.setdefault((photo.key, photo.stamp), set()).add(photo.pixels)
     for each in read_dropped(store) or ():
-        if each.stamp and each.stays.key in by_key:
-            known[each.photo.key, each.stamp] = by_key[each.stays.key]
-    return known
+        if each.stamp:  # the photo that stays may have been held out of another split since
+            known.setdefault((each.photo.key, each.stamp), set()).update(by_key.get(each.stays.key, ()))
+    return {name: next(iter(pixels)) for name, pixels in known.items() if len(pixels) == 1}
 
 
 def content_hash(example: Example) -> str:

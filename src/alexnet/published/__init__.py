@@ -30,7 +30,7 @@ RESULTS: dict[str, tuple[PublishedRow, ...]] = {
     "OverFeat": overfeat.ROWS,
     "VGG": vgg.ROWS,
 }
-"""All published errors, by the title of their table."""
+"""All published errors on ImageNet and on digits, by the title of their table."""
 ROWS = tuple(row for rows in RESULTS.values() for row in rows)
 
 _CLASSIFIERS = {"overfeat-fast-localization": "overfeat-fast", "overfeat-fast-detection": "overfeat-fast"}

@@ -33,6 +33,7 @@ from alexnet.runs.metrics_log import has_finished, training_seconds
 from alexnet.runs.provenance import stale_note, training_progress
 from alexnet.runs.run_dir import FIT_STORE, RunDir, is_fit
 from alexnet.tasks.config import task_info
+from alexnet.text import counted
 
 DETAILED = 3
 """Default number of models (the first ones) for which the slowest figures are made."""
@@ -270,8 +271,8 @@ def _state(model: ModelFigures) -> str:
         else "trained to the end"
     )
     return (
-        f"Recipe {recipe}, {end}: {last['epoch']:,} epochs, "
-        f"{last['step']:,} updates, {took}{on}. {_part_of_the_photos(subject)}".rstrip()
+        f"Recipe {recipe}, {end}: {counted(last['epoch'], 'epoch')}, "
+        f"{counted(last['step'], 'update')}, {took}{on}. {_part_of_the_photos(subject)}".rstrip()
     )
 
 
@@ -321,6 +322,7 @@ def _facts(model: ModelFigures) -> Iterable[Section]:
             subject.command,
             run=str(subject.original),
             store=subject.environment.store_path,
+            store_digest=subject.store_digest,
             results=subject.results,
             manifest=manifest,
             image_size=None if config is None else config.data.image_size,

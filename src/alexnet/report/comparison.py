@@ -37,7 +37,7 @@ from alexnet.runs.metrics_log import TrainingEnd, training_end
 from alexnet.runs.predictions import Predictions
 from alexnet.runs.provenance import stale_note
 from alexnet.runs.results import DetectionResult, EvalResult, LocalizationResult, read_results
-from alexnet.runs.run_dir import RunDir, is_ensemble, members_of, why_no_run
+from alexnet.runs.run_dir import RunDir, is_ensemble, members_of, model_name, why_no_run
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,7 +149,7 @@ def published_rows(named: Sequence[str]) -> list[ComparisonRow]:
 
 
 def published_tables() -> list[Table]:
-    """All published results, also those that no recipe reproduces; the paper's tables first."""
+    """All published results on ImageNet and digits, also those without a recipe; the paper's tables first."""
     columns = ("system", "data", "views", "top-1", "top-5", "our recipe", "source")
     errors = [
         Table(
@@ -195,7 +195,7 @@ def comparison_rows(paths: Iterable[Path]) -> list[ComparisonRow]:
     before: list[tuple[Path, str, PredictionErrors]] = []
     for path in paths:
         for result in results_of(path):
-            row = _row(result, path.stem if path.is_file() else path.name)
+            row = _row(result, path.stem if path.is_file() else model_name(path))
             row = replace(row, trained=_trained(path, result))
             if (path / "config.json").is_file():
                 row = replace(row, stale=stale_note(RunDir(path), result))
@@ -225,7 +225,9 @@ def results_of(path: Path) -> list[EvalResult]:
 
 def recipes_of(rows: Iterable[ComparisonRow]) -> list[str]:
     """The distinct recipes of our rows."""
-    return list(dict.fromkeys(row.system for row in rows if not row.published))
+    ours = (row for row in rows if not row.published)
+    recipes_of_row = ([run.recipe for run in row.result.runs] if row.result else [row.system] for row in ours)
+    return list(dict.fromkeys(name for names in recipes_of_row for name in names))
 
 
 COMPARABLE = "Results are comparable only on the same data with the same views."
@@ -423,8 +425,10 @@ def _trained(path: Path, result: EvalResult) -> tuple[TrainingEnd | None, ...]:
     """How far each run behind a result was trained; None for each where `path` is a file without logs."""
     if not path.is_dir():
         return (None,) * len(result.runs)
-    logs = [RunDir(member).metrics_file for member in members_of([path])]
-    return tuple(training_end(log, run.updates) for log, run in zip(logs, result.runs, strict=False))
+    # An ensemble or a fit may have other models by now.
+    places = [path / run.run if is_ensemble(path) else path for run in result.runs]
+    logs = [RunDir(place).metrics_file for place in places]
+    return tuple(training_end(log, run.updates) for log, run in zip(logs, result.runs, strict=True))
 
 
 def _cells(row: ComparisonRow) -> tuple[str, ...]:

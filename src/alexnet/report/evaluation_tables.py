@@ -137,7 +137,7 @@ def detection_table(result: EvalResult) -> Table:
     title = f"Detection by {name_of(result)} on {data_of(result)}, views {detection_views(result.views)}"
     windows = found.precision_of_windows
     notes = (
-        [f"Sliding windows with perfect labels would reach {percent(windows)}."]
+        [f"Sliding windows with perfect labels would reach {percent(windows)} %."]
         if windows is not None
         else []
     )

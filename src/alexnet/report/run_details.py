@@ -17,6 +17,7 @@ from alexnet.runs.environment import Environment
 from alexnet.runs.provenance import MeasuredErrors, Provenance
 from alexnet.runs.results import EvalResult
 
+OTHER_STORE = "OTHER-STORE"
 CHARACTERS_SHOWN = 4_000
 """Number of characters shown of a run's uncommitted changes."""
 
@@ -148,6 +149,7 @@ def commands(
     train: Sequence[str],
     run: str,
     store: str,
+    store_digest: str,
     results: Sequence[EvalResult],
     manifest: Manifest | None,
     image_size: int | None,
@@ -157,7 +159,7 @@ def commands(
     `train` are the words of the command that trained it, which may have done all of that (as `alexnet
     quickstart`). `run` and `store` are paths, the latter as in `train` if it is there. `manifest` is the
     store's, or None with at least the `image_size` of its photos. The unknown path of the photos' source is
-    written as SOURCE, that of a store as STORE.
+    written as SOURCE, that of a store as STORE, that of another store than this one as OTHER-STORE.
     """
     if train and not any(word.partition("=")[0] == "--store" for word in train):
         return [shlex.join(train)]
@@ -172,7 +174,9 @@ def commands(
         scales = ["--scales", ",".join(map(str, each.views.scales))] if each.views.scales else []
         best = ["--checkpoint", "best"] if each.runs[0].checkpoint == "best" else []
         views = ["--views", each.views.name, *scales]
-        lines.append(["alexnet", "evaluate", run, "--store", store, *split, *views, *best])
+        same = not store_digest or each.store_digest in ("", store_digest)
+        tested = store if same else OTHER_STORE
+        lines.append(["alexnet", "evaluate", run, "--store", tested, *split, *views, *best])
     return [shlex.join(line) for line in lines]
 
 
@@ -206,7 +210,7 @@ def _prepare_options(manifest: Manifest) -> list[str]:
         given["--group-by"] = manifest.source.group_by
     words = [str(word) for pair in given.items() for word in pair]
     words += ["--drop-duplicates"] if manifest.source.drop_duplicates else []
-    if manifest.exif != are_custom(manifest.classes) and manifest.encoding == "jpeg":
+    if manifest.exif != are_custom(manifest.classes) and manifest.channels == 3:
         words.append("--exif" if manifest.exif else "--no-exif")
     return words + _source_options(manifest.source.options)
 

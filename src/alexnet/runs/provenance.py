@@ -10,7 +10,7 @@ from alexnet import __version__
 from alexnet.json_reader import as_object, refusing
 from alexnet.runs.checkpoints import META, read_meta
 from alexnet.runs.environment import Imported
-from alexnet.runs.metrics_log import has_finished, read_metrics, training_end
+from alexnet.runs.metrics_log import has_finished, initialized_from, read_metrics, training_end
 from alexnet.runs.results import EvalResult, read_results
 from alexnet.runs.run_dir import RunDir, find_weights, has_weights
 from alexnet.serialization import from_dict
@@ -242,9 +242,8 @@ def unfinished_note(run: RunDir) -> str:
 
 
 def _initialized_from(run: RunDir) -> InitialWeights | None:
-    log = read_metrics(run.metrics_file) if run.metrics_file.is_file() else []
-    begun = [line for line in log if line["event"] == "init-from"]
-    return InitialWeights(begun[-1].get("path", ""), begun[-1].get("weights_sha256", "")) if begun else None
+    begun = initialized_from(run.metrics_file)
+    return InitialWeights(begun.get("path", ""), begun.get("weights_sha256", "")) if begun else None
 
 
 def _errors(run: RunDir, checkpoint: str) -> tuple[MeasuredErrors, ...]:

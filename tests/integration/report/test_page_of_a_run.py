@@ -46,7 +46,7 @@ def test_the_page_has_all_sections_of_a_run(seen: Seen, page: Path, run: Path, t
     ):
         assert title in seen.text, title
     assert "paper, table 2" not in seen.text  # the classes are not ImageNet's
-    assert "trained to the end: 1 epochs, 6 updates" in seen.text
+    assert "trained to the end: 1 epoch, 6 updates" in seen.text
     assert "multiply-adds for one view of 64 x 64 pixels" in seen.text
     assert "schedule.epochs=1 (recipe: 90)" in seen.text
     assert f"alexnet prepare SOURCE {tiny_store.path} --side 72 --encoding raw" in seen.text

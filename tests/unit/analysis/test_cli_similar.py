@@ -51,6 +51,14 @@ def test_json_lists_the_nearest_images_the_photo_itself_first(make_run, store, p
             assert each["wnid"] == store.classes[split.labels[each["number"]]].wnid
 
 
+def test_without_a_photo_to_draw_there_is_no_figure(make_run, store, tmp_path, capsys) -> None:
+    (tmp_path / "bad.jpg").write_bytes(b"no photo")
+    words = [tmp_path / "bad.jpg", "--model", make_run().path, "--store", store.path]
+    code, _, err = similar(capsys, *words, "--out", tmp_path / "near.png")
+    assert code == 3 and "no figure" in err
+    assert not (tmp_path / "near.png").exists()
+
+
 def test_a_parquet_file_has_a_row_for_each_similar_image(make_run, store, photos, tmp_path, capsys) -> None:
     (tmp_path / "bad.jpg").write_bytes(b"no photo")
     words = [*photos.values(), tmp_path / "bad.jpg", "--model", make_run().path, "--store", store.path]

@@ -57,6 +57,8 @@ def test_pipelines_and_other_stores_are_refused_in_one_line(
     verb: str, store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "figure.png"
+    assert main([verb, "alexnet-modern", "--store", str(store.path), "--out", str(tmp_path / "plot")]) == 2
+    assert "plot is not the name of a figure: it must end in .png" in capsys.readouterr().err
     assert main([verb, "sift-fv", "--store", str(store.path), "--out", str(out)]) == 2
     assert "sift-fv is not a network: type one, such as alexnet-modern" in capsys.readouterr().err
     wrong = ["alexnet-modern", "image_size=256", "input_size=224"]

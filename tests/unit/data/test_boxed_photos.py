@@ -241,6 +241,63 @@ def test_photos_outside_the_lists_of_voc_are_left_out(tmp_path: Path) -> None:
     assert "f" not in found(source, "train")
 
 
+def test_the_name_of_a_photo_says_nothing_about_its_split(tmp_path: Path) -> None:
+    files = {"data.yaml": b"names: [dog, cat]\n"}
+    for split, name in (("train", "crash_test_1"), ("train", "2"), ("valid", "train_3")):
+        files |= {
+            f"{split}/images/{name}.png": photo("a"),
+            f"{split}/labels/{name}.txt": yolo([("dog", LARGE)]),
+        }
+    source = opened(make.write(tmp_path, files))
+    assert {split: len(found) for split, found in source.splits.items()} == {"train": 2, "val": 1}
+
+
+def test_two_images_of_coco_in_one_photo_are_refused(tmp_path: Path) -> None:
+    files = photos_in("site_A", {"1": []}) | {"site_A/2.png": photo("a")}
+    listed = json.loads(coco({"site_A/1": [("dog", LARGE)], "site_B/1": [("cat", LARGE)]}))
+    files["train.json"] = json.dumps(listed).encode()
+    with pytest.raises(
+        DataError, match=r"lists site_B/1\.png and another photo called so, but only site_A/1"
+    ):
+        opened(make.write(tmp_path, files))
+
+
+def test_boxes_of_another_split_are_not_those_of_a_photo_of_the_same_name(tmp_path: Path) -> None:
+    files = photos_in("train", {"1": [], "2": []}) | photos_in("valid", {"1": [], "3": []})
+    files |= xml_in("train", {"1": [("dog", LARGE)], "2": [("cat", LARGE)]}) | xml_in(
+        "valid", {"3": [("dog", SMALL)]}
+    )
+    source = opened(make.write(tmp_path, files))
+    val = source.splits["val"]
+    assert [val.key(index).rpartition("/")[2] for index in range(len(val)) if val[index].boxes] == ["3.png"]
+    assert len(source.splits["train"]) == 2
+
+
+def test_lists_are_those_of_the_folder_that_a_photo_is_in(tmp_path: Path) -> None:
+    files: make.Photos = {}
+    for folder, split in (("A", "train"), ("B", "val")):
+        files |= photos_in(f"{folder}/JPEGImages", {"1": []})
+        files |= xml_in(f"{folder}/Annotations", {"1": [("dog" if folder == "A" else "cat", LARGE)]})
+        files[f"{folder}/ImageSets/Main/{split}.txt"] = b"1\n"
+    source = opened(make.write(tmp_path, files))
+    names = {
+        split: source.classes[int(found.labels[0])].name
+        for split, found in source.splits.items()
+        if len(found)
+    }
+    assert names == {"train": "dog", "val": "cat"}
+
+
+def test_key_points_after_a_box_are_left_out(tmp_path: Path) -> None:
+    files = {
+        "images/train/a.png": photo("a"),
+        "labels/train/a.txt": b"0 0.5 0.5 0.2 0.2 0.1 0.9 0.9 0.1\n",
+        "data.yaml": b"kpt_shape: [2, 2]\nnames: [dog, cat]\n",
+    }
+    (box,) = opened(make.write(tmp_path, files)).splits["train"][0].boxes
+    assert (box.x0, box.y0, box.x1, box.y1) == pytest.approx((0.4, 0.4, 0.6, 0.6))
+
+
 def test_boxes_around_crowds_are_left_out(tmp_path: Path) -> None:
     files = {**photos_in("images", TRAIN), "annotations.json": coco(TRAIN, iscrowd=1)}
     source = opened(make.write(tmp_path, files))

@@ -49,6 +49,10 @@ def test_names_come_from_imagenet_then_synonyms_then_wnid() -> None:
     assert [c.name for c in found] == ["tench", "first", "cats"]
 
 
+def test_the_name_of_a_folder_is_kept_whole() -> None:
+    assert [each.name for each in classes_from_wnids(["Paris, France"])] == ["Paris, France"]
+
+
 def test_a_name_used_twice_gets_its_wnid() -> None:
     found = classes_from_wnids(["n90000001", "n90000002"], {"n90000001": "Owl, bird", "n90000002": "owl"})
     assert [c.name for c in found] == ["Owl (n90000001)", "owl (n90000002)"]

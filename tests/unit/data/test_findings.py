@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -284,6 +285,19 @@ def test_known_photos_are_not_decoded_again(
     Image.fromarray(noise(999)).save(folder / "ant" / "8.png")
     again()
     assert len(decoded) == 1
+
+
+def test_photos_of_one_name_in_two_splits_are_told_apart_when_known(tmp_path: Path) -> None:
+    for place, seed in (("train/a/1", 1), ("train/a/2", 2), ("train/b/3", 3), ("val/a/1", 4), ("val/b/4", 5)):
+        file = tmp_path / "photos" / f"{place}.bmp"  # all of one size
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(noise(seed)).save(file)
+        os.utime(file, (0, 0))
+    for _ in range(2):
+        made = alexnet.prepare(
+            tmp_path / "photos", tmp_path / "store", side=24, drop_duplicates=True, workers=1
+        )
+        assert len(made.split("train")) == 3
 
 
 def detailed(seed: int) -> np.ndarray:

@@ -210,6 +210,20 @@ def test_inspect_lists_every_class_if_asked_to(tmp_path: Path, capsys: pytest.Ca
     assert output.index("label  class") < output.index("shorter by longer side")
 
 
+def test_a_store_lists_every_class_too_and_takes_no_options_of_sources(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make.write(tmp_path / "photos", FILES)
+    assert main(["prepare", str(tmp_path / "photos"), str(tmp_path / "store"), "--side", "24"]) == 0
+    capsys.readouterr()
+    assert main(["inspect", str(tmp_path / "store"), "--per-class"]) == 0
+    assert (
+        "label  class  name  train  val  test\n0      ant    ant   3      1    0\n" in capsys.readouterr().out
+    )
+    assert main(["inspect", str(tmp_path / "store"), "--class-level", "1"]) == 2
+    assert "is a store: its photos have been read, so omit --class-level" in capsys.readouterr().err
+
+
 def test_the_document_has_all_of_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     make.write(tmp_path, FILES)
     assert main(["inspect", str(tmp_path), "--json"]) == 0

@@ -204,6 +204,115 @@ def test_names_of_classes_by_number(tmp_path: Path) -> None:
     assert (origin.values, origin.class_list) == ("class numbers", "label_map.json")
 
 
+def test_a_column_has_as_many_labels_as_there_are_photos(tmp_path: Path) -> None:
+    """A first line more is a header, or the labels of all photos would be shifted."""
+    files = {**TRAIN, **VAL}
+    with_header = files | {"val_labels.txt": b"label\nant\nbee\nbee\nbee\n"}
+    assert counts(read(tmp_path / "header", with_header))["val"] == {"ant": 1, "bee": 3}
+    shifted = files | {"val_labels.txt": b"ant\nant\nbee\nbee\nbee\n"}
+    assert "has 5 labels for 4 photos: it must name the photos" in refusal(tmp_path / "more", shifted)
+
+
+def test_a_column_for_photos_in_two_orders_is_refused(tmp_path: Path) -> None:
+    files = {**TRAIN, **named("val", *(f"v{number}.jpg" for number in range(8, 12)))}
+    message = refusal(tmp_path / "numbers", files | {"val_labels.txt": b"ant\nbee\nant\nbee\n"})
+    assert "v10.jpg or val/v8.jpg may be photo 1: write the photos' names into the file" in message
+    padded = {**TRAIN, **named("val", "v08.jpg", "v09.jpg", "v10.jpg", "v11.jpg")}
+    padded |= {"val_labels.txt": b"ant\nbee\nant\nbee\n"}
+    assert counts(read(tmp_path / "padded", padded))["val"] == {"ant": 2, "bee": 2}
+
+
+def test_labels_of_several_words_in_a_column(tmp_path: Path) -> None:
+    files = {**FLAT, **VAL, "train_labels.txt": b"polar bear\npolar fox\npolar bear\npolar fox\n"}
+    files |= {"val_labels.txt": b"polar fox\npolar bear\npolar fox\npolar bear\n"}
+    source = read(tmp_path, files)
+    assert counts(source)["train"] == {"polar bear": 2, "polar fox": 2}
+
+
+def test_a_list_of_classes_is_no_column_of_labels(tmp_path: Path) -> None:
+    test = named("test", "1.jpg", "2.jpg")
+    source = read(tmp_path, {**TRAIN, **test, "classes.txt": b"ant\nbee\n"})
+    assert counts(source)["test"] == {"": 2}
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("classes.txt", b"bee\nant\n"),
+        ("classes.txt", b"0 Bee\n1 ANT\n"),
+        ("class_names.csv", b"id,name,kingdom\n0,bee,insects\n1,ant,insects\n"),
+    ],
+)
+def test_numbers_are_those_of_the_list_of_classes_that_is_there(
+    name: str, text: bytes, tmp_path: Path
+) -> None:
+    """Not positions in the order of the folders."""
+    files = {**TRAIN, **VAL, name: text, "val.csv": b"file,label\nv1.jpg,0\nv2.jpg,0\nv3.jpg,0\nv4.jpg,1\n"}
+    source = read(tmp_path, files)
+    assert counts(source)["val"] == {"bee": 3, "ant": 1}
+    assert source.origins["val"].class_list == name
+
+
+def test_lines_of_a_list_of_classes_name_the_classes_of_flat_photos(tmp_path: Path) -> None:
+    files = {**FLAT, "classes.txt": b"zebra\nant\ngnu\n"}
+    from_0 = read(tmp_path / "0", files | {"train.csv": b"id,label\n1,0\n2,1\n3,2\n4,0\n"})
+    assert counts(from_0)["train"] == {"zebra": 2, "ant": 1, "gnu": 1}
+    from_1 = read(tmp_path / "1", files | {"train.csv": b"id,label\n1,1\n2,2\n3,3\n4,1\n"})
+    assert counts(from_1)["train"] == {"zebra": 2, "ant": 1, "gnu": 1}
+    shorter = read(tmp_path / "2", files | {"train.csv": b"id,label\n1,0\n2,1\n3,0\n4,1\n"})
+    assert counts(shorter)["train"] == {"0": 2, "1": 2}  # the list is not of these classes
+
+
+def test_a_chosen_label_file_does_not_hide_the_list_of_classes(tmp_path: Path) -> None:
+    files = {**FLAT, "labels.csv": b"id,label\n1,0\n2,1\n3,0\n4,1\n", "classes.txt": b"0 ant\n1 bee\n"}
+    found = [
+        counts(read(tmp_path / "folder", files))["train"],
+        counts(read(tmp_path / "option", files, SourceOptions(labels="labels.csv")))["train"],
+        counts(open_source(tmp_path / "option" / "labels.csv", 0))["train"],
+    ]
+    assert found == 3 * [{"ant": 2, "bee": 2}]
+
+
+def test_a_column_of_splits_in_a_chosen_file_elsewhere(tmp_path: Path) -> None:
+    rows = b"image,label,split\n1.jpg,a,train\n2.jpg,b,train\n3.jpg,a,val\n4.jpg,b,test\n"
+    (tmp_path / "labels.csv").write_bytes(rows)
+    source = read(tmp_path / "photos", FLAT, SourceOptions(labels=str(tmp_path / "labels.csv")))
+    assert counts(source) == {"train": {"a": 1, "b": 1}, "val": {"a": 1}, "test": {"b": 1}}
+
+
+def test_rows_of_another_split_are_left_out_and_counted(tmp_path: Path) -> None:
+    rows = b"image,label,split\n1.jpg,a,train\n2.jpg,b,train\n3.jpg,a,val\n4.jpg,b,excluded\n"
+    source = read(tmp_path, {**FLAT, "labels.csv": rows})
+    assert counts(source) == {"train": {"a": 1, "b": 1}, "val": {"a": 1}}
+    assert [tuple(each) for each in source.left_out] == [("1 photo", "in no list of a split")]
+
+
+def test_words_for_missing_labels_are_no_class(tmp_path: Path) -> None:
+    rows = b"image,label\n1.jpg,1\n2.jpg,0\n3.jpg,1\n4.jpg,NA\n"
+    source = read(tmp_path, {**FLAT, "train.csv": rows})
+    assert counts(source)["train"] == {"0": 1, "1": 2}
+    assert "train.csv: NA in column label stands for no label" in source.notes
+
+
+def test_names_of_columns_in_a_comment(tmp_path: Path) -> None:
+    rows = b"# made by hand\n#filename,view,class\n"
+    rows += b"1.jpg,left,ant\n2.jpg,right,bee\n3.jpg,left,bee\n4.jpg,left,ant\n"
+    assert counts(read(tmp_path, {**FLAT, "train.csv": rows}))["train"] == {"ant": 2, "bee": 2}
+    without = rows.replace(b"#filename,view,class", b"# and checked, twice")
+    assert counts(read(tmp_path / "2", {**FLAT, "train.csv": without}))["train"] == {"left": 3, "right": 1}
+
+
+def test_a_short_line_of_flags_has_no_class_there(tmp_path: Path) -> None:
+    names = [f"{number}.jpg" for number in range(12)]
+    rows = [
+        "filename,ant,bee",
+        *(f"{name},{n % 2},{1 - n % 2}" for n, name in enumerate(names[:-1])),
+        "11.jpg,1",
+    ]
+    files = {**named("train", *names), "train.csv": "\n".join(rows).encode()}
+    assert counts(read(tmp_path, files))["train"] == {"ant": 6, "bee": 6}
+
+
 def test_several_columns_that_may_be_labels(tmp_path: Path) -> None:
     rows = (
         b"file,species,breed,age\n1.jpg,dog,pug,1\n2.jpg,dog,poodle,2\n3.jpg,cat,manx,1\n4.jpg,cat,manx,4\n"

@@ -170,6 +170,21 @@ def test_two_levels_of_folders_are_refused_until_one_is_chosen(
     assert counts(open_source(tmp_path / upper[0], 0)) == {"train": dict.fromkeys(lower, 3)}
 
 
+def test_numbered_folders_around_one_class_each_are_refused_until_one_is_chosen(tmp_path: Path) -> None:
+    files = photos("001/cat", "002/dog")
+    message = refusal(tmp_path, files)
+    assert "folders 001, 002 (--class-level 1) or folders cat, dog (--class-level 2)" in message
+    assert counts(read(tmp_path, files, SourceOptions(class_level=2))) == {"train": {"cat": 3, "dog": 3}}
+
+
+def test_lists_of_splits_beside_folders_of_splits_are_refused(tmp_path: Path) -> None:
+    files = photos("train/a", "train/b", "val/a", "val/b") | {"fold.txt": b"a/0_train_a.jpg\n"}
+    message = refusal(tmp_path, files, SourceOptions(splits={"train": "fold.txt", "val": "fold.txt"}))
+    assert (
+        "--splits train=fold.txt,val=fold.txt" in message and "has folders of the splits already" in message
+    )
+
+
 def test_classes_two_levels_down(tmp_path: Path) -> None:
     files = photos("Fruit/Apple", "Fruit/Pear", "Vegetable/Leek", "Vegetable/Pea")
     assert "Apple, Leek, Pea, Pear (--class-level 2)" in refusal(tmp_path, files)

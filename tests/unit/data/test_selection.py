@@ -57,6 +57,21 @@ def test_classes_are_chosen_by_wnid_or_name_and_remain_in_label_order(photos: So
     np.testing.assert_array_equal(train.labels, [train[index].label for index in range(len(train))])
 
 
+def test_names_with_commas_and_in_two_cases(photos: Source) -> None:
+    names = ("Paris, France", "Cat", "cat", "Rome, Italy")
+    named = dataclasses.replace(photos, classes=[Class(name, name) for name in names])
+    for wanted, labels in {
+        "Paris, France,Rome, Italy": [0, 3],
+        "cat,Cat": [1, 2],
+        "paris, france,Cat": [0, 1],
+    }.items():
+        assert [each.name for each in filter_classes(named, wanted).classes] == [
+            names[label] for label in labels
+        ]
+    with pytest.raises(CommandError, match="'CAT' may be Cat or cat: type one of them"):
+        filter_classes(named, "CAT,Paris, France")
+
+
 @pytest.mark.parametrize(
     ("wanted", "message"),
     [

@@ -444,6 +444,24 @@ def test_a_column_of_splits_is_followed(tmp_path: Path) -> None:
     assert len(opened(tmp_path).splits["train"]) == 6
 
 
+def test_wnids_in_names_are_those_of_the_rows_of_a_split(tmp_path: Path) -> None:
+    wnids = [make.WNIDS[number % 2] for number in range(6)]
+    photos = pa.array(
+        [
+            {"bytes": data, "path": f"{wnid}_{n}.jpg"}
+            for n, (data, wnid) in enumerate(zip(PHOTOS, wnids, strict=True))
+        ],
+        STRUCT,
+    )
+    columns = {"image": photos, "label": [0, 1, 0, 1, 0, 1], "split": ["val", *5 * ["train"]]}
+    source = opened(write(tmp_path / "all.parquet", columns))
+    assert [each.wnid for each in source.classes] == list(make.WNIDS[:2])
+    train = source.splits["train"]
+    assert all(
+        train.key(index).split("/")[0] in train.key(index).split("/")[1] for index in range(len(train))
+    )
+
+
 def test_exif_is_on_for_peoples_tables_and_off_for_imagenets(tmp_path: Path) -> None:
     write(tmp_path / "own/train.parquet", {"image": structs(), "label": pa.array(WORDS)})
     assert open_source(tmp_path / "own").settings.exif

@@ -60,6 +60,20 @@ def test_labels_may_be_names_and_other_files_are_named(tmp_path: Path) -> None:
     assert source.strays == ["photos.tar: 2 (no photo)"]
 
 
+def described(name: str, value: int, label: str, wnid: str) -> dict[str, bytes]:
+    return sample(name, value, label) | {f"{name}.json": f'{{"wnid": "{wnid}", "name": "{wnid}"}}'.encode()}
+
+
+def test_descriptions_that_contradict_each_other_are_refused(tmp_path: Path) -> None:
+    write_tar(tmp_path / "train-0.tar", described("1", 1, "0", "cat") | described("2", 2, "1", "dog"))
+    write_tar(tmp_path / "val-0.tar", described("3", 3, "0", "dog"))
+    with pytest.raises(DataError, match=r"class 0 is cat \(cat\) in one photo's description and dog"):
+        open_source(tmp_path)
+    write_tar(tmp_path / "val-0.tar", described("3", 3, "2", "dog"))
+    with pytest.raises(DataError, match="labels 1 and 2 are both described as dog"):
+        open_source(tmp_path)
+
+
 def test_a_photo_without_a_label_is_refused(tmp_path: Path) -> None:
     write_tar(tmp_path / "train.tar", sample("1", 1, "0") | {"2.png": photo(2)})
     with pytest.raises(DataError, match=r"2\.png has no label beside it \(2\.cls\)"):

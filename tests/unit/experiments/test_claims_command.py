@@ -115,6 +115,18 @@ def test_a_refused_command_leaves_no_folder_that_blocks_the_right_one(
     assert type_claims("lrn", "--dry", store=store, run=run) == 0
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--dry", "--csv", "plan.csv"],
+        ["--print-commands", "--parquet", "a.parquet"],
+        ["--print-commands", "--json"],
+    ],
+)
+def test_options_without_effect_are_refused(store: Path, tmp_path: Path, words: list[str]) -> None:
+    assert main(["claims", "lrn", "--store", str(store), "--run", str(tmp_path / "c"), *SMALL, *words]) == 2
+
+
 def judged(folder: Path, id_: str, seeds: tuple[int, ...] = (0, 1, 2)) -> None:
     """A claim's folder, with a result of other claims."""
     old = read_claim(OLD)

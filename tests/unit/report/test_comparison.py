@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,7 @@ from alexnet.runs.results import (
     EvaluatedRun,
     LocalizationResult,
 )
-from alexnet.runs.run_dir import RunDir
+from alexnet.runs.run_dir import EnsembleDir, EnsembleMember, RunDir
 
 
 def nette(top1_errors: int = 298, views: str = "ten", **changes) -> EvalResult:
@@ -360,6 +361,25 @@ def test_updates_and_training_error_are_those_of_the_evaluated_weights(run: Path
 def test_runs_without_a_log_have_no_training_error(run: Path, capsys) -> None:
     assert main(["compare", str(run)]) == 0
     assert "training error" not in capsys.readouterr().out
+
+
+def test_an_average_has_the_recipes_of_its_models_and_their_own_logs(tmp_path: Path) -> None:
+    """Also if the ensemble has other models by now."""
+    folder = tmp_path / "two"
+    runs = [
+        EvaluatedRun(f"seed-{n}", "lenet-5", epochs=1, seed=n, checkpoint="last", updates=5 + n)
+        for n in (0, 1)
+    ]
+    write(folder, replace(evaluation(), runs=tuple(runs), mean="probabilities"))
+    members = [EnsembleMember(name=f"seed-{n}", pretraining=False) for n in range(3)]
+    EnsembleDir(folder).write("two", members)
+    for n in (0, 1):
+        (folder / f"seed-{n}").mkdir()
+        with MetricsLog(folder / f"seed-{n}" / "metrics.jsonl", folder / "events", 0) as log:
+            log.write("train", 5 + n, 1, error=0.1 * n, loss=1.0)
+    (row,) = comparison_rows([folder])
+    assert comparison.recipes_of([row]) == ["lenet-5"]
+    assert [end and end.updates for end in row.trained] == [5, 6]
 
 
 def test_several_runs_have_a_range_of_updates_and_a_mean_training_error() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,7 @@ from alexnet.runs.environment import Environment
         ["--classes", "2"],
         ["--group-by", r"0000(\d)\.", "--val-fraction", "0.3"],
         ["--drop-duplicates", "--no-exif"],
+        ["--encoding", "raw", "--no-exif"],
         ["--class-level", "1", "--splits", "train=."],
         ["--val-fraction", "0.5", "--classes", "3", "--channels", "1", "--encoding", "raw"],
     ],
@@ -37,7 +39,7 @@ def test_the_reports_commands_make_the_store_again(tmp_path: Path, words: list[s
     )
     manifest = Store.open(tmp_path / "store").manifest
     train = ["alexnet", "train", tiny.RECIPE, "--store", str(tmp_path / "again"), "--run", "run"]
-    prepare, *_ = run_details.commands(train, "run", str(tmp_path / "again"), [], manifest, manifest.side)
+    prepare, *_ = run_details.commands(train, "run", str(tmp_path / "again"), "", [], manifest, manifest.side)
     assert (
         main([word.replace("SOURCE", str(photos)) for word in shlex.split(prepare)[1:]] + ["--workers", "1"])
         == 0
@@ -54,13 +56,19 @@ def test_the_class_filter_of_a_store_of_version_0_1_is_found() -> None:
 
 @pytest.mark.parametrize(("command", "lines"), [(["alexnet", "quickstart"], 1), ([], 2)])
 def test_a_command_that_did_everything_is_the_only_one(command: list[str], lines: int) -> None:
-    found = run_details.commands(command, "runs/one", "", [evaluation(views="dense@72,96")], None, 72)
+    found = run_details.commands(command, "runs/one", "", "", [evaluation(views="dense@72,96")], None, 72)
     assert len(found) == lines
     if not command:
         assert found == [
             "alexnet prepare SOURCE STORE --side 72",
             "alexnet evaluate runs/one --store STORE --views dense --scales 72,96",
         ]
+
+
+def test_an_evaluation_on_another_store_is_not_that_of_this_one() -> None:
+    tested = [replace(evaluation(), store_digest=digest) for digest in ("this", "other")]
+    found = run_details.commands([], "runs/one", "stores/mine", "this", tested, None, 72)
+    assert [line.split()[4] for line in found[1:]] == ["stores/mine", "OTHER-STORE"]
 
 
 def test_a_long_diff_is_cut_and_keeps_its_lines() -> None:

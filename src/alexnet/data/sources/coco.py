@@ -22,7 +22,7 @@ from alexnet.data.sources.annotation import (
 )
 from alexnet.data.sources.base import Source
 from alexnet.data.sources.photo_files import OpenedSource
-from alexnet.data.sources.split_names import split_of_path
+from alexnet.data.sources.split_names import split_of_path, split_of_photo
 from alexnet.data.sources.tree import Tree
 from alexnet.errors import DataError
 from alexnet.json_reader import parse_json
@@ -129,6 +129,11 @@ class _Content:
                     f"{tree.path}: {tree.listing.path(file)} lists {name}, and several photos are called so: "
                     "give their folders in file_name, or keep one data set in a folder"
                 )
+            if files[path] in boxed:
+                raise DataError(
+                    f"{tree.path}: {tree.listing.path(file)} lists {name} and another photo called so, but "
+                    f"only {path} is there: add the other one, or remove it from the list"
+                )
             objects = self.objects.get(image, [])
             names, corners = [name for name, _ in objects], [box for _, box in objects]
             boxed[files[path]] = BoxedPhoto(files[path], names, corners, size)
@@ -182,7 +187,7 @@ def _find(name: str, folder: str, split: str, by_name: Mapping[str, Sequence[str
     candidates = whole or list(same)
     for narrower in (
         [path for path in candidates if path == f"{folder}/{wanted}".strip("/")],
-        [path for path in candidates if split_of_path(path) == split],
+        [path for path in candidates if split_of_photo(path) == split],
     ):
         if len(candidates) > 1 and narrower:
             candidates = narrower

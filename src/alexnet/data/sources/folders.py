@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -84,7 +84,7 @@ def arrange(survey: Survey, base: str, options: SourceOptions) -> Arrangement:
         if any(name.lower() in _NEVER_PHOTOS for name in parts[folder]):
             left_out[folder] = "a folder of annotations"
             del folders[folder]
-    chosen = _chosen_folders(survey, base, options)
+    chosen = chosen_folders(survey, base, options)
     if chosen:
         return _by_choice(base, folders, chosen, left_out)
     for level in range(max((len(parts[folder]) for folder in folders), default=0)):
@@ -104,11 +104,13 @@ def arrange(survey: Survey, base: str, options: SourceOptions) -> Arrangement:
 def class_levels(places: Sequence[Place]) -> list[int]:
     """The depths, from 1, at which the class folders of some places may be; empty where there are none.
 
-    Depths at which the same photos are together count once. Depths of WNIDs leave no doubt.
+    Depths at which the same photos are together count once, unless the folders above are only numbered and
+    those below have names (`001/cat`, `002/dog`). Depths of WNIDs leave no doubt.
     """
     total = sum(place.photos for place in places)
     levels: list[int] = []
     partitions: set[frozenset[tuple[str, ...]]] = set()
+    above: set[str] = set()
     for level in range(1, max((len(place.parts) for place in places), default=0) + 1):
         inside = [place for place in places if len(place.parts) >= level]
         if sum(place.photos for place in inside) < _MOST * total:
@@ -120,12 +122,19 @@ def class_levels(places: Sequence[Place]) -> list[int]:
         for place in inside:
             groups.setdefault(place.parts[level - 1], []).append(place.folder)
         partition = frozenset(tuple(folders) for folders in groups.values())
-        if len(names) > 1 and partition not in partitions and not (level > 1 and all(map(is_neutral, names))):
+        named_at_last = partition in partitions and _are_numbers(above) and not _are_numbers(names)
+        is_new = partition not in partitions or named_at_last
+        if len(names) > 1 and is_new and not (level > 1 and all(map(is_neutral, names))):
             partitions.add(partition)
             levels.append(level)
+        above = names
     if levels or not any(place.parts for place in places):
         return levels
     return [1]  # one class
+
+
+def _are_numbers(names: Collection[str]) -> bool:
+    return bool(names) and all(name.isdecimal() for name in names)
 
 
 def are_modalities(names: Iterable[str]) -> bool:
@@ -284,7 +293,7 @@ def _has_classes(folders: Mapping[str, int], parts: Mapping[str, tuple[str, ...]
     return any(split_of(part) is None and not is_neutral(part) for part in inside)
 
 
-def _chosen_folders(survey: Survey, base: str, options: SourceOptions) -> dict[SplitName, str]:
+def chosen_folders(survey: Survey, base: str, options: SourceOptions) -> dict[SplitName, str]:
     """The folders that `--splits` names; empty if it names files. CommandError for what does not exist."""
     listing = survey.tree.listing
     roots: dict[SplitName, str] = {}

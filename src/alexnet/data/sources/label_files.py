@@ -44,6 +44,19 @@ _ORDER_OPTIONS: dict[str, str] = dict(zip(_FROM, ("from-0", "from-1"), strict=Tr
 
 
 @dataclass(frozen=True)
+class ClassLists:
+    """What names the classes that files have numbers of, by the file."""
+
+    numbered: Mapping[str, Mapping[str, str]] = field(default_factory=dict[str, Mapping[str, str]])
+    """Names by number."""
+    ordered: Mapping[str, Sequence[str]] = field(default_factory=dict[str, Sequence[str]])
+    """Names in the order of their numbers, from 0 or from 1."""
+
+
+_NO_LISTS = ClassLists()
+
+
+@dataclass(frozen=True)
 class FileLabels:
     """The labels of a split's photos from text files."""
 
@@ -64,16 +77,18 @@ def label_photos(
     classes: Sequence[Class],
     options: SourceOptions,
     where: str,
+    beside: Sequence[TextFile] = (),
 ) -> FileLabels | None:
     """Labels of all photos of a split (None: of the whole source); None if no file has any.
 
     `paths` are sorted, relative to the source, which messages call `where`. Without `classes`, the file's
-    labels are the classes. DataError if files disagree, contradict themselves or leave photos out.
+    labels are the classes. `beside` are files that may name numbered classes, besides `texts`. DataError if
+    files disagree, contradict themselves or leave photos out.
     """
     index = PhotoIndex(paths)
     tables = [table for text in texts if (table := read_table(text, index, options)) is not None]
     usable = [table for table in tables if table.labels and not table.rejected]
-    lists = _class_lists(texts) or _names_in_photos(usable, paths)
+    lists = _class_lists([*texts, *beside], usable, paths)
     fitting = [table for table in usable if _fits(table, classes, options, lists)]
     least = 1 if options.skip_unlabeled else math.ceil(_MOST * len(paths))
     chosen = _choose(fitting or usable, split, least, where)
@@ -87,9 +102,20 @@ def label_photos(
     return _labeled(chosen, unlabeled, index, classes, options, where, lists)
 
 
-def _class_lists(texts: Sequence[TextFile]) -> dict[str, dict[str, str]]:
-    """Names of classes by number, by the file that has them."""
-    return {text.file: names for text in texts if (names := _class_names(text))}
+def _class_lists(texts: Sequence[TextFile], tables: Sequence[PhotoTable], paths: Sequence[str]) -> ClassLists:
+    """The lists of classes among files; without numbered ones, what the photos' names tell."""
+    numbered = {text.file: names for text in texts if (names := _class_names(text))}
+    ordered = {text.file: names for text in texts if (names := _names_by_line(text))}
+    return ClassLists(numbered or _names_in_photos(tables, paths), ordered)
+
+
+def _names_by_line(text: TextFile) -> list[str]:
+    """The names of classes in a file with one in each line, such as `classes.txt`; else empty."""
+    if not _CLASS_LIST_WORDS.search(text.file.rpartition("/")[2]) or not text.ways or text.ways[-1].numbered:
+        return []
+    names = [row.cells[0].strip() for row in text.ways[-1].rows if len(row.cells) == 1]
+    usable = 1 < len(names) == len(set(names)) == len(text.ways[-1].rows)
+    return names if usable and not any(name[:1].isdigit() for name in names) else []
 
 
 def _names_in_photos(tables: Sequence[PhotoTable], paths: Sequence[str]) -> dict[str, dict[str, str]]:
@@ -116,7 +142,7 @@ def _class_names(text: TextFile) -> dict[str, str]:
         ):
             continue
         for number, name in ((0, 1), (1, 0)):
-            pairs = [(row.cells[number], row.cells[name]) for row in way.rows if len(row.cells) == 2]
+            pairs = [(row.cells[number], row.cells[name]) for row in way.rows if len(row.cells) >= 2]
             pairs = pairs[1:] if pairs and not pairs[0][0].isdigit() else pairs
             found = dict(pairs)
             usable = found and len(found) == len(pairs) == len(set(found.values()))
@@ -155,7 +181,7 @@ def _fits(
     table: PhotoTable,
     classes: Sequence[Class],
     options: SourceOptions,
-    lists: Mapping[str, Mapping[str, str]],
+    lists: ClassLists,
 ) -> bool:
     """Whether a table's labels can be those of the classes; any can if these are unknown."""
     try:
@@ -205,7 +231,7 @@ def _labeled(
     classes: Sequence[Class],
     options: SourceOptions,
     where: str,
-    lists: Mapping[str, Mapping[str, str]],
+    lists: ClassLists,
 ) -> FileLabels:
     texts = dict.fromkeys(unlabeled, "")
     for table in tables:
@@ -224,7 +250,7 @@ def _labeled(
     if classes:
         meaning = to_labels(column, classes, file, options.label_numbers, lists)
     else:
-        meaning = to_classes(column, file, lists)
+        meaning = to_classes(column, file, lists, options.label_numbers)
         count = len(meaning.classes)
         if count > max(len(column) / 2, 2) and len(column) > 2 * _NAMED:
             raise DataError(
@@ -240,7 +266,12 @@ def _labeled(
         class_list=meaning.class_list,
     )
     others = [name for table in tables for name in table.unknown]
-    return FileLabels(meaning.labels, meaning.classes, origin, encoding_notes(tables), others)
+    notes = encoding_notes(tables) + [
+        f"{table.file}: {' and '.join(table.missing)} in column {table.label_column} stands for no label"
+        for table in tables
+        if table.missing
+    ]
+    return FileLabels(meaning.labels, meaning.classes, origin, notes, others)
 
 
 def encoding_notes(tables: Sequence[PhotoTable]) -> list[str]:
@@ -255,7 +286,7 @@ def _in_order(
     classes: Sequence[Class],
     options: SourceOptions,
     where: str,
-    lists: Mapping[str, Mapping[str, str]],
+    lists: ClassLists,
 ) -> FileLabels | None:
     """Labels from a column without names, for the photos in sorted order; recognized by the file's name."""
     for text in texts:
@@ -273,10 +304,13 @@ def _in_order(
         if column is None:
             _refuse_other_count(text, len(paths), classes, file)
             continue
+        if mentioned is None and len(set(column)) == len(column) > 1:  # a list of classes
+            continue
+        _refuse_two_orders(paths, file)
         if classes:
             meaning = to_labels(column, classes, file, options.label_numbers, lists)
         else:
-            meaning = to_classes(column, file, lists)
+            meaning = to_classes(column, file, lists, options.label_numbers)
         origin = SplitOrigin(
             labels="file",
             files=(text.file,),
@@ -286,6 +320,22 @@ def _in_order(
         )
         return FileLabels(meaning.labels, meaning.classes, origin, [])
     return None
+
+
+def _refuse_two_orders(paths: Sequence[str], file: str) -> None:
+    """DataError if photos that are sorted by the numbers in their names have another order."""
+
+    def by_number(path: str) -> list[tuple[int, int | str]]:
+        parts = re.split(r"(\d+)", path)
+        return [(0, int(part)) if part.isdecimal() else (1, part) for part in parts]
+
+    other = sorted(paths, key=by_number)
+    place = next((place for place, path in enumerate(paths) if other[place] != path), None)
+    if place is not None:
+        raise DataError(
+            f"{file} labels the photos in their order, but {paths[place]} or {other[place]} may be photo "
+            f"{place + 1}: write the photos' names into the file, in lines `photo class`"
+        )
 
 
 def _refuse_other_count(text: TextFile, photos: int, classes: Sequence[Class], file: str) -> None:
@@ -313,16 +363,12 @@ class Meaning:
     """The file that names numbered classes."""
 
 
-ClassLists = Mapping[str, Mapping[str, str]]
-"""Names of classes by number, by the file that has them."""
-
-
 def to_labels(
     texts: Sequence[str],
     classes: Sequence[Class],
     where: str,
     numbers: LabelNumbers | None = None,
-    class_lists: ClassLists | None = None,
+    class_lists: ClassLists = _NO_LISTS,
 ) -> Meaning:
     """The labels that a column of texts stands for, decided for the column as a whole.
 
@@ -330,7 +376,7 @@ def to_labels(
     """
     present = sorted({text for text in texts if text})
     by_name = _by_name(classes)
-    readings = _readings(present, by_name, len(classes), class_lists or {})
+    readings = _readings(present, by_name, len(classes), class_lists)
     if numbers is not None:
         wanted = {"names": _NAMES, "from-0": _FROM[0], "from-1": _FROM[1]}[numbers]
         readings = [reading for reading in readings if reading.values == wanted]
@@ -351,8 +397,13 @@ def to_labels(
     return Meaning(labels, list(classes), reading.values, reading.class_list)
 
 
-def to_classes(texts: Sequence[str], where: str, class_lists: ClassLists) -> Meaning:
-    """The classes and labels that a column of texts stands for, if no folder has the classes."""
+def to_classes(
+    texts: Sequence[str], where: str, class_lists: ClassLists, numbers: LabelNumbers | None = None
+) -> Meaning:
+    """The classes and labels that a column of texts stands for, if no folder has the classes.
+
+    DataError where numbers may count the lines of a list of classes from 0 or from 1.
+    """
     if all(map(is_whole_number, filter(None, texts))):
         texts = [_key(text) if text else "" for text in texts]  # 0.0 is 0
     present = in_label_order({text for text in texts if text})
@@ -360,14 +411,43 @@ def to_classes(texts: Sequence[str], where: str, class_lists: ClassLists) -> Mea
         raise DataError(f"{where} has no label")
     values, class_list = _WNIDS if all(map(is_wnid, present)) else _NAMES, ""
     names = present
-    for file, by_number in class_lists.items():
+    for file, by_number in class_lists.numbered.items():
         if all(text.isdigit() and str(int(text)) in by_number for text in present):
             values, class_list = _NUMBERS, file
             names = [by_number[str(int(text))] for text in present]
             break
+    else:
+        if all(map(str.isdigit, present)) and (found := _by_line(present, where, class_lists, numbers)):
+            values, class_list, names = found
     label_of = {text: label for label, text in enumerate(present)}
     labels = np.array([label_of.get(text, NO_LABEL) for text in texts], dtype=np.int32)
     return Meaning(labels, classes_from_wnids(names), values, class_list)
+
+
+def _by_line(
+    present: Sequence[str], where: str, class_lists: ClassLists, numbers: LabelNumbers | None
+) -> tuple[str, str, list[str]] | None:
+    """How to read numbers as lines of a list of classes, its file, and their names; None without a list.
+
+    A list is for numbers of which the largest is that of its last line. DataError if several may be meant.
+    """
+    values = list(map(int, present))
+    fitting = [
+        (start, file)
+        for file, names in class_lists.ordered.items()
+        for start in (0, 1)
+        if start <= min(values) and max(values) == len(names) - 1 + start
+    ]
+    if numbers is not None:
+        fitting = [each for each in fitting if _ORDER_OPTIONS[_FROM[each[0]]] == numbers]
+    readings = {(start, tuple(class_lists.ordered[file])) for start, file in fitting}
+    if len(readings) > 1:
+        ways = " or ".join(f"the lines of {file} from {start}" for start, file in fitting)
+        raise DataError(f"{where}: labels {_range(present)} may be {ways}: choose with --label-numbers")
+    if not fitting:
+        return None
+    start, file = fitting[0]
+    return _FROM[start], file, [class_lists.ordered[file][number - start] for number in values]
 
 
 @dataclass(frozen=True)
@@ -395,23 +475,51 @@ def _readings(
     numeric = {text: int(float(first)) for text, first in firsts.items() if is_whole_number(first)}
     if len(numeric) < len(present) or not present:
         return readings
-    for file, names in class_lists.items():
-        found = {text: _key(names.get(str(number), "")) for text, number in numeric.items()}
-        if all(name in by_name for name in found.values()):
-            label_of = {text: by_name[name] for text, name in found.items()}
+    for file, names in class_lists.numbered.items():
+        found = {text: _label_of(names.get(str(number), ""), by_name) for text, number in numeric.items()}
+        label_of = {text: label for text, label in found.items() if label is not None}
+        if len(set(label_of.values())) == len(found):
             readings.append(_Reading(_NUMBERS, label_of, file))
+    order, file = _order_of(class_lists, by_name, count)
     for start in (0, 1):
         if all(start <= number < count + start for number in numeric.values()):
-            readings.append(_Reading(_FROM[start], {text: n - start for text, n in numeric.items()}))
+            label_of = {text: order[number - start] for text, number in numeric.items()}
+            readings.append(_Reading(_FROM[start], label_of, file))
     return readings
 
 
+def _order_of(class_lists: ClassLists, by_name: Mapping[str, int], count: int) -> tuple[list[int], str]:
+    """The labels of the classes in the order of a list that has each of them in a line, and its file.
+
+    Without such a list, the order of the classes.
+    """
+    for file, names in class_lists.ordered.items():
+        found = [_label_of(name, by_name) for name in names]
+        labels = [label for label in found if label is not None]
+        if len(found) == count and sorted(labels) == list(range(count)):
+            return labels, file
+    return list(range(count)), ""
+
+
 def _by_name(classes: Sequence[Class]) -> dict[str, int]:
-    """The label of each class by its WNID, else by its name, else by these without regard to case."""
-    found = {_key(each.name).casefold(): label for label, each in enumerate(classes)}
+    """The label of each class by its WNID, else by its name, else by these without regard to case, else with
+    blanks for `_`.
+    """
+    found = {_spaced(_key(each.wnid)): label for label, each in enumerate(classes)}
+    found |= {_key(each.name).casefold(): label for label, each in enumerate(classes)}
     found |= {_key(each.wnid).casefold(): label for label, each in enumerate(classes)}
     found |= {_key(each.name): label for label, each in enumerate(classes)}
     return found | {_key(each.wnid): label for label, each in enumerate(classes)}
+
+
+def _label_of(name: str, by_name: Mapping[str, int]) -> int | None:
+    """The label of a class by its name, also in another case or with blanks for `_`; None without one."""
+    key = _key(name)
+    return by_name.get(key, by_name.get(key.casefold(), by_name.get(_spaced(key))))
+
+
+def _spaced(name: str) -> str:
+    return name.casefold().replace("_", " ")
 
 
 def _key(text: str) -> str:

@@ -28,6 +28,7 @@ from alexnet.data.sources.folders import (
     are_parts,
     arrange,
     arranged_photos,
+    chosen_folders,
     class_levels,
 )
 from alexnet.data.sources.label_files import encoding_notes
@@ -114,7 +115,8 @@ def read_layout(survey: Survey, base: str, options: SourceOptions) -> Layout:
         else:
             labeling.by_files()
     _refuse_unused_columns(labeling, options)
-    return _assemble(labeling, _lists(photos, files, options), base)
+    by_folders = bool(chosen_folders(survey, base, options))
+    return _assemble(labeling, None if by_folders else _lists(photos, files, options), base)
 
 
 def _lists(
@@ -122,12 +124,23 @@ def _lists(
 ) -> tuple[Int64s, ListedSplits] | None:
     """The photos whose splits files list: all, or those of `train` without a `val` folder; and the splits."""
     arrangement = photos.arrangement
-    if not files.texts or "val" in arrangement.splits or "train" not in arrangement.splits:
+    by_file = {text.file: text for text in (*files.texts, *chosen_texts(photos.survey, options))}
+    texts = list(by_file.values())
+    chosen = options.splits
+    if "val" in arrangement.splits or "train" not in arrangement.splits:
+        if chosen:
+            listed = ",".join(f"{split}={file}" for split, file in chosen.items())
+            raise CommandError(
+                f"--splits {listed}: {photos.survey.tree.path} has folders of the splits already: remove the "
+                "option, or name folders"
+            )
+        return None
+    if not texts and not chosen:
         return None
     numbers = photos.of("train")
     index = PhotoIndex(photos.paths(numbers))
-    tables = photos.tables(numbers, files.texts, options)
-    lists = find_lists(tables, files.texts, index, options.splits, str(photos.survey.tree.path))
+    tables = photos.tables(numbers, texts, options)
+    lists = find_lists(tables, texts, index, chosen, str(photos.survey.tree.path))
     if lists is None or (arrangement.has_splits and "val" not in lists.photos):
         return None
     return numbers, lists

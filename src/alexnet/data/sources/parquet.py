@@ -117,7 +117,10 @@ def read_files(folder: Path, paths: Sequence[str], options: SourceOptions) -> So
     if not labeled_splits:
         raise DataError(f"{folder}: no photo in the tables has a label (columns {_columns(tables)})")
     first = labeled_splits[0]
-    classes, by_split = _classes(order, from_metadata, by_split, names[first], first, strays)
+    first_part = next(part for part in used if part.name == first)
+    classes, by_split = _classes(
+        order, from_metadata, by_split, first_part.names_of_rows(names[first]), first, strays
+    )
     splits: dict[str, SourceSplit] = {}
     for part in used:
         values, own_names = by_split[part.name], names[part.name]
@@ -126,7 +129,7 @@ def read_files(folder: Path, paths: Sequence[str], options: SourceOptions) -> So
             if not labeled.all():
                 missing = int((~labeled).sum())
                 strays.append(f"{part.name}: {missing:,} of {counted(len(values), 'photo')}, without a label")
-        elif part.name == "test" and own_names and official_name(own_names[0]):
+        elif part.name == "test" and (own := part.names_of_rows(own_names)) and official_name(own[0]):
             labeled = ~labeled
         else:
             strays.append(f"{part.name}: {counted(len(values), 'photo')} without labels")
@@ -256,6 +259,10 @@ class _Part:
             return None
         return PackedNames(name or "" for name in names)
 
+    def names_of_rows(self, names: PackedNames | None) -> list[str] | None:
+        """`file_names` of the split's rows alone."""
+        return None if names is None else [names[row] for row in self._rows().tolist()]
+
     def split(
         self, kept: npt.NDArray[np.bool_], labels: Labels, names: PackedNames | None, classes: list[Class]
     ) -> ParquetSplit:
@@ -369,7 +376,7 @@ def _classes(
     order: list[str],
     from_metadata: bool,
     labels: Mapping[str, Labels],
-    names: PackedNames | None,
+    names: Sequence[str] | None,
     first: str,
     strays: list[str],
 ) -> tuple[list[Class], dict[str, Labels]]:
@@ -390,7 +397,7 @@ def _classes(
     return classes_from_wnids(kept), {name: new[values] for name, values in labels.items()}
 
 
-def _wnids_in(names: PackedNames, labels: Labels, count: int) -> list[str] | None:
+def _wnids_in(names: Sequence[str], labels: Labels, count: int) -> list[str] | None:
     """Each label's WNID, if the names of all its photos have it; None unless the mapping is one to one."""
     wnids: dict[int, str] = {}
     for index, label in enumerate(labels.tolist()):

@@ -27,7 +27,7 @@ from alexnet.data.sources.split_names import SplitName, split_in
 from alexnet.data.sources.table_file import TABLE_SUFFIXES
 from alexnet.data.sources.text_files import MetadataFiles, TextFile, chosen_texts
 from alexnet.data.sources.tree import FolderTree, Int64s, join
-from alexnet.data.sources.voc import XML_SUFFIX as XML_SUFFIX
+from alexnet.data.sources.voc import XML_SUFFIX
 from alexnet.errors import DataError
 from alexnet.text import counted, first_few
 
@@ -146,7 +146,9 @@ class PhotoLabels:
         texts = self._texts_for(split)
         named = split if arrangement.has_splits else None
         paths = self.photos.paths(numbers)
-        found = label_photos(paths, named, texts, self.classes, self.options, self.where)
+        found = label_photos(
+            paths, named, texts, self.classes, self.options, self.where, beside=self.files.texts
+        )
         if found is None:
             if split != "test":
                 raise DataError(self._unlabeled(split))

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+from alexnet.data.classes import is_wnid
 from alexnet.data.sources.base import SourceOptions
 from alexnet.data.sources.photo_files import PhotoIndex
 from alexnet.data.sources.split_names import SPLIT_FOLDERS, SplitName, split_in, split_of
@@ -29,6 +30,8 @@ finelabel wnid synset predictionstring species breed y labelname dx diagnosis
 _IMAGE_HEADERS, _LABEL_HEADERS = _IMAGE_WORDS.split(), _LABEL_WORDS.split()
 """In lower case and without separators; those of photos from the likeliest on."""
 _SPLIT_HEADERS = ("split", "set", "subset", "dataset", "phase", "partition", "usage", "fold")
+_MISSING = ("NA", "N/A", "NaN", "nan", "<NA>", "<na>", "null", "NULL")
+"""What R, pandas and databases write where there is no label."""
 _FLAG_HEADERS: dict[str, SplitName] = {
     "istrain": "train",
     "istraining": "train",
@@ -38,6 +41,7 @@ _FLAG_HEADERS: dict[str, SplitName] = {
     "istest": "test",
     "istesting": "test",
 }
+_KNOWN = {*_IMAGE_HEADERS, *_LABEL_HEADERS, *_SPLIT_HEADERS, *_FLAG_HEADERS}
 _MIN_ATTRIBUTES = 3
 """Columns of flags from which on they are attributes of the photo rather than its class."""
 _MAX_COLUMNS_NAMED = 6
@@ -73,6 +77,8 @@ class PhotoTable:
     """Photos with several labels, with their lines."""
     rejected: str = ""
     """Why it cannot label photos though it names them; empty if it can."""
+    missing: tuple[str, ...] = ()
+    """The words that stand in place of labels where there are none, such as `NA`."""
 
     @property
     def split(self) -> SplitName | None:
@@ -107,13 +113,20 @@ def read_table(text: TextFile, index: PhotoIndex, options: SourceOptions) -> Pho
 
 
 def read_column(text: TextFile, count: int) -> list[str] | None:
-    """`count` labels for photos in sorted order, from a file with one column (and perhaps a header)."""
-    if not text.ways or text.ways[-1].numbered or (len(text.ways[-1].rows) - count) not in (0, 1):
+    """`count` labels for photos in sorted order, from a file with one column.
+
+    A line more must be a header, `label` or another usual word, that is no label itself. Of lines that all
+    begin with a number or a WNID (`n01440764 tench`), that is the label.
+    """
+    if not text.ways or text.ways[-1].numbered:
         return None
-    cells = [
-        row.cells[0].split(maxsplit=1)[0] for row in text.ways[-1].rows if "".join(row.cells[:1]).strip()
-    ]
-    return cells[len(cells) - count :] if len(cells) >= count else None
+    cells = [row.cells[0].strip() for row in text.ways[-1].rows if "".join(row.cells[:1]).strip()]
+    if len(cells) == count + 1 and _header_key(cells[0]) in _LABEL_HEADERS and cells[0] not in cells[1:]:
+        cells = cells[1:]
+    if len(cells) != count:
+        return None
+    firsts = [cell.split(maxsplit=1)[0] for cell in cells]
+    return firsts if all(map(is_whole_number, firsts)) or all(map(is_wnid, firsts)) else cells
 
 
 def is_whole_number(text: str) -> bool:
@@ -140,6 +153,8 @@ def _image_column(
     counts = [_matches(sample, column, index) for column in range(width)]
     if not header and len(rows) > 1 and _is_header(rows[0].cells, counts, index):
         header, rows = rows[0].cells, rows[1:]
+    if not header and len(way.comment) == width and any(_header_key(name) in _KNOWN for name in way.comment):
+        header = list(way.comment)
     names = [_header_key(name) for name in header]
     if options.image_column and options.image_column in header:
         return header, rows, header.index(options.image_column)
@@ -157,9 +172,8 @@ def _is_header(cells: Sequence[str], counts: Sequence[int], index: PhotoIndex) -
     best = max(range(len(counts)), key=counts.__getitem__, default=0)
     if best >= len(cells) or index.find(cells[best]) is not None:
         return False
-    known = {*_IMAGE_HEADERS, *_LABEL_HEADERS, *_SPLIT_HEADERS, *_FLAG_HEADERS}
     return counts[best] > 0 and (
-        any(_header_key(cell) in known for cell in cells) or not _is_photo(cells[best])
+        any(_header_key(cell) in _KNOWN for cell in cells) or not _is_photo(cells[best])
     )
 
 
@@ -187,6 +201,7 @@ def _table(
     photos: dict[int, None] = {}
     unknown: list[str] = []
     contradictions: list[str] = []
+    missing: dict[str, None] = {}
     for row in rows:
         photo = find(row.cells[image]) if image < len(row.cells) else None
         if photo is None:
@@ -194,7 +209,9 @@ def _table(
             continue
         photos[photo] = None
         value = label(row)
-        if value:
+        if value in _MISSING:
+            missing[value] = None
+        elif value:
             before, line = labels.setdefault(photo, (value, row.line))
             if before != value:
                 contradictions.append(f"{row.cells[image]} (line {line}: {before}, line {row.line}: {value})")
@@ -211,6 +228,7 @@ def _table(
         unknown=tuple(unknown),
         contradictions=tuple(contradictions),
         rejected=rejected,
+        missing=tuple(missing),
     )
 
 
@@ -253,7 +271,8 @@ def _label_column(
         _is_flag(row.cells[column]) for row in rows for column in others if column < len(row.cells)
     ):
         several = next(
-            (row for row in rows if sum(map(float, (row.cells[c] or "0" for c in others))) > 1), None
+            (row for row in rows if sum(float(row.cells[c] or 0) for c in others if c < len(row.cells)) > 1),
+            None,
         )
         if several is not None:
             return _no_label, "", f"{several.cells[image]} has several classes"
@@ -337,7 +356,7 @@ def _is_split_column(name: str, rows: Sequence[Row], column: int) -> bool:
     if key in _FLAG_HEADERS:
         return True
     values = {row.cells[column] for row in rows if column < len(row.cells)} - {""}
-    return key in _SPLIT_HEADERS and all(split_of(value) for value in values)
+    return key in _SPLIT_HEADERS and any(split_of(value) for value in values)
 
 
 def _split_column(

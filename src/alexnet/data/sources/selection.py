@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -103,13 +103,35 @@ def _first(classes: Sequence[Class], count: int) -> list[int]:
 
 def _named(classes: Sequence[Class], wanted: str) -> list[int]:
     """The labels of classes given by WNID or by name, in label order."""
-    labels = {each.name.casefold(): label for label, each in enumerate(classes)}
-    labels |= {each.wnid.casefold(): label for label, each in enumerate(classes)}
-    names = [name.strip().casefold() for name in wanted.split(",")]
-    for name in names:
-        if name not in labels:
-            raise CommandError(f"--classes: the source has no class {name!r}; {suggestion(name, labels)}")
-    return sorted({labels[name] for name in names})
+    exact: dict[str, set[int]] = {}
+    folded: dict[str, set[int]] = {}
+    for label, each in enumerate(classes):
+        for name in (each.name, each.wnid):
+            exact.setdefault(name, set()).add(label)
+            folded.setdefault(name.casefold(), set()).add(label)
+    chosen: set[int] = set()
+    for name in _pieces(wanted, folded):
+        labels = exact.get(name, folded.get(name.casefold(), set()))
+        if len(labels) > 1:
+            meant = " or ".join(classes[label].wnid for label in sorted(labels))
+            raise CommandError(f"--classes: {name!r} may be {meant}: type one of them")
+        if not labels:
+            raise CommandError(
+                f"--classes: the source has no class {name!r}; {suggestion(name.casefold(), folded)}"
+            )
+        chosen |= labels
+    return sorted(chosen)
+
+
+def _pieces(wanted: str, names: Container[str]) -> list[str]:
+    """The parts between commas; those that are a name together (`Paris, France`) in one."""
+    parts, pieces = wanted.split(","), list[str]()
+    while parts:
+        joined = (",".join(parts[:count]).strip() for count in range(len(parts), 1, -1))
+        piece = next((each for each in joined if each.casefold() in names), parts[0].strip())
+        pieces.append(piece)
+        parts = parts[piece.count(",") + 1 :]
+    return pieces
 
 
 def hold_out(source: Source, fraction: float, group_by: str = "") -> Source:

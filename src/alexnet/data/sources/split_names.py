@@ -169,3 +169,11 @@ def split_of_path(path: str) -> str:
     """The split that a path names; `train` if it names none."""
     split = place_of(path).split
     return split if split in SPLITS else "train"
+
+
+def split_of_photo(path: str) -> str:
+    """The split that the folders of a photo name; `train` if they name none.
+
+    The name of a photo says nothing about it: `val/crash_test_12.jpg` is of `val`.
+    """
+    return split_of_path(f"{path.rpartition('/')[0]}/photo.jpg")

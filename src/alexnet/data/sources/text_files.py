@@ -201,6 +201,8 @@ class WayToCut:
     """Names of the columns where the form itself has them (JSON, MATLAB); else empty."""
     numbered: Literal["", "photos", "classes"] = ""
     """What numbers in the first column count, from 1, if the form itself decides that (MATLAB)."""
+    comment: tuple[str, ...] = ()
+    """The cells of a line above the rows that begins with `#`: perhaps the names of the columns."""
 
 
 def _decode_text(data: bytes) -> tuple[str, str]:
@@ -229,13 +231,16 @@ def ways_to_cut(text: str, name: str) -> Iterator[WayToCut]:
         yield from _from_json(text)
         return
     lines = [(number, line) for number, line in enumerate(text.splitlines(), start=1) if line.strip()]
+    above = lines[: next((place for place, each in enumerate(lines) if each[1][0] != "#"), 0)]
     lines = [each for each in lines if not each[1].startswith("#")]
     if not lines:
         return
+    comment = above[-1][1].lstrip("#") if above else ""
     for separator in _SEPARATORS:
         rows = _separated(lines, separator)
         if rows:
-            yield WayToCut(rows, [])
+            named = next(csv.reader([comment], delimiter=separator, skipinitialspace=True), [])
+            yield WayToCut(rows, [], comment=tuple(cell.strip() for cell in named))
     for cut in (_after_photo, _at_first_blank, _at_last_blank):
         yield WayToCut([Row(number, cut(line.strip())) for number, line in lines], [])
     yield WayToCut([Row(number, [line.strip()]) for number, line in lines], [])

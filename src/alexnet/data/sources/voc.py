@@ -38,7 +38,7 @@ from alexnet.data.sources.annotation import (
 )
 from alexnet.data.sources.base import CheckedBoxes, Source
 from alexnet.data.sources.photo_files import OpenedSource, PhotoSplit
-from alexnet.data.sources.split_names import SPLITS, split_of_path, split_of_word
+from alexnet.data.sources.split_names import SPLITS, split_of_photo, split_of_word
 from alexnet.data.sources.tree import Int64s, Tree
 from alexnet.errors import DataError
 from alexnet.text import counted
@@ -71,16 +71,18 @@ def read(opened: OpenedSource) -> Source | None:
     if named or not all(map(_is_of_photos, photos)) or not any(stem in xml for stem in stems.values()):
         return None
     lists = _lists(tree)
+    called_so = Counter(stems.values())
     boxed: defaultdict[str, list[BoxedPhoto]] = defaultdict(list)
     used: list[int] = []
     unlisted = 0
     for path, file in photos.items():
-        split = lists.get(stems[path], "") if lists else split_of_path(path)
+        split = _listed(path, stems[path], lists) if lists else split_of_photo(path)
         if not split:
             unlisted += 1
             continue
         candidates = xml.get(stems[path], ())
-        own = [each for each in candidates if len(candidates) == 1 or _shared(listing.path(each), path)]
+        alone = len(candidates) == called_so[stems[path]] == 1
+        own = [each for each in candidates if alone or _shared(listing.path(each), path)]
         annotation = _parse_file(tree, own[0]) if own else XmlAnnotation((0, 0), [])
         used += own[:1]
         names, corners = [name for name, _ in annotation.objects], [box for _, box in annotation.objects]
@@ -106,22 +108,39 @@ def _is_of_photos(path: str) -> bool:
 
 
 def _shared(annotation: str, photo: str) -> bool:
-    """Whether both are below the same folder: side by side, or in `Annotations` and `JPEGImages` of it."""
+    """Whether both are below the same folder: side by side, or in `Annotations` and `JPEGImages` of it.
+
+    Folders of two splits are not the same: `train/1.xml` is not of `valid/1.jpg`.
+    """
+    if split_of_photo(annotation) != split_of_photo(photo):
+        return False
     places = [PurePosixPath(path).parent for path in (annotation, photo)]
     return places[0] == places[1] or (bool(places[0].name) and places[0].parent == places[1].parent)
 
 
-def _lists(tree: Tree) -> dict[str, str]:
-    """The split of each photo's stem; empty if there are no lists. `trainval` counts where `train` is not."""
-    found: dict[str, str] = {}
+def _lists(tree: Tree) -> dict[str, dict[str, str]]:
+    """The split of each photo's stem, by the folder of the data set with `ImageSets`; empty without lists.
+
+    `trainval` counts where `train` is not.
+    """
+    found: defaultdict[str, dict[str, str]] = defaultdict(dict)
     for name, split in (("trainval", "train"), *((split, split) for split in SPLITS)):
         for folder in tree.listing.folders:
             if not f"/{folder.lower()}".endswith(f"/{_LISTS}"):
                 continue
             file = tree.listing.find(folder, f"{name}.txt")
             if file is not None:
-                found |= {line.split()[0]: split for line in tree.text(file).splitlines() if line.strip()}
-    return found
+                lines = tree.text(file).splitlines()
+                above = folder[: -len(_LISTS)].rstrip("/")
+                found[above] |= {line.split()[0]: split for line in lines if line.strip()}
+    return dict(found)
+
+
+def _listed(path: str, stem: str, lists: Mapping[str, Mapping[str, str]]) -> str:
+    """The split of a photo by the lists of the data set that it is in; empty if they do not have it."""
+    above = [folder for folder in lists if not folder or path.startswith(f"{folder}/")]
+    nearest = max(above, key=len) if above else next(iter(lists)) if len(lists) == 1 else None
+    return "" if nearest is None else lists[nearest].get(stem, "")
 
 
 def _parse_file(tree: Tree, file: int) -> XmlAnnotation:

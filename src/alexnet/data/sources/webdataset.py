@@ -84,12 +84,21 @@ def read_tars(path: Path) -> Source | None:
         split = split_in(tree.path.stem) or SPLITS[0]
         samples[split] += _read_samples(number, tree, described, strays)
     labels = _in_order({sample.label for found in samples.values() for sample in found})
+    _refuse_same_class(described, path)
     classes = [described.get(label) or Class(label, class_name(label)) for label in labels]
     places = {label: place for place, label in enumerate(labels)}
     splits: dict[str, SourceSplit] = {
         name: _split(trees, samples[name], places) for name in SPLITS if samples[name]
     }
     return Source("WebDataset tars", path, classes, splits, strays, PrepareSettings(exif=True))
+
+
+def _refuse_same_class(described: Mapping[str, Class], path: Path) -> None:
+    """DataError for two labels that are described as one class."""
+    label_of: dict[str, str] = {}
+    for label, kind in described.items():
+        if (other := label_of.setdefault(kind.wnid, label)) != label:
+            raise DataError(f"{path}: labels {other} and {label} are both described as {kind.wnid}")
 
 
 def _tars_in(folder: Path) -> list[Path]:
@@ -127,8 +136,12 @@ def _read_samples(
         if not label:
             raise DataError(f"{tree.path}: {name}{_LABEL} is empty")
         found.append(_Sample(number, name, photo, label))
-        if label not in described and _FACTS in parts and (kind := _class_of(_text(tree, parts[_FACTS]))):
-            described[label] = kind
+        kind = _class_of(_text(tree, parts[_FACTS])) if _FACTS in parts else None
+        if kind is not None and (before := described.setdefault(label, kind)) != kind:
+            raise DataError(
+                f"{tree.path}: class {label} is {before.name} ({before.wnid}) in one photo's description and "
+                f"{kind.name} ({kind.wnid}) in that of {name}: these tars do not belong together"
+            )
     return found
 
 

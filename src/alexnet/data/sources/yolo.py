@@ -21,7 +21,7 @@ from alexnet.data.sources.annotation import (
 )
 from alexnet.data.sources.base import Source
 from alexnet.data.sources.photo_files import OpenedSource
-from alexnet.data.sources.split_names import split_of_path
+from alexnet.data.sources.split_names import split_of_photo
 from alexnet.data.sources.tree import Tree
 from alexnet.errors import DataError
 from alexnet.text import first_few
@@ -33,6 +33,7 @@ _MARGIN = 0.5
 """Farther outside 0..1 than this, numbers are no fractions."""
 _MAX_DIGITS = 5
 """Of the number of a class."""
+_KEY_POINTS = re.compile(r"^kpt_shape\s*:\s*\[\s*(\d{1,4})\s*,\s*(\d)\s*\]", re.MULTILINE)
 _TRIED = 20
 
 
@@ -53,15 +54,16 @@ def read(opened: OpenedSource) -> Source | None:
     if not pairs or not _are_boxes(tree, [texts[each] for each in pairs.values()]):
         return None
     names, class_file = _class_names(tree, class_files)
+    key_points = _key_points(tree, class_files)
     apart = any(path.rpartition("/")[0] != label.rpartition("/")[0] for path, label in pairs.items())
     if not (apart or names):
         return None
     boxed: defaultdict[str, list[BoxedPhoto]] = defaultdict(list)
     for path, file in photos.items():
         label = pairs.get(path)
-        objects = [] if label is None else _objects(tree, texts[label], names)
+        objects = [] if label is None else _objects(tree, texts[label], names, key_points)
         named, corners = [name for name, _ in objects], [box for _, box in objects]
-        boxed[split_of_path(path)].append(BoxedPhoto(file, named, corners))
+        boxed[split_of_photo(path)].append(BoxedPhoto(file, named, corners))
     known = [*(texts[label] for label in pairs.values()), *([] if class_file is None else [class_file])]
     orphans = [path for path in texts if path not in set(pairs.values()) and "labels" in path.split("/")[:-1]]
     known += [texts[path] for path in orphans]
@@ -176,8 +178,20 @@ def _are_boxes(tree: Tree, files: Sequence[int]) -> bool:
     return tried > 0
 
 
-def _objects(tree: Tree, file: int, names: Sequence[str]) -> list[tuple[str, tuple[float, ...]]]:
-    """Name and x0, y0, x1, y1 in fractions of each object; DataError names the line that is broken."""
+def _key_points(tree: Tree, files: Sequence[int]) -> int:
+    """How many numbers of key points follow each box, by `kpt_shape` in a YAML file; 0 without it."""
+    texts = [tree.text(file) for file in files if tree.listing.name(file).lower().endswith(_YAML)]
+    shapes = [found for text in texts if (found := _KEY_POINTS.search(text))]
+    return int(shapes[0][1]) * int(shapes[0][2]) if shapes else 0
+
+
+def _objects(
+    tree: Tree, file: int, names: Sequence[str], key_points: int
+) -> list[tuple[str, tuple[float, ...]]]:
+    """Name and x0, y0, x1, y1 in fractions of each object; DataError names the line that is broken.
+
+    Numbers of key points after a box are left out.
+    """
     found: list[tuple[str, tuple[float, ...]]] = []
     for number, line in enumerate(tree.text(file).splitlines(), start=1):
         if not line.strip():
@@ -186,11 +200,11 @@ def _objects(tree: Tree, file: int, names: Sequence[str]) -> list[tuple[str, tup
         try:
             label, *numbers = line.split()
             values = [float(each) for each in numbers]
-            if len(label) > _MAX_DIGITS:
-                raise DataError(f"{where}: {label[:40]!r} is not a class number: it has {len(label)} digits")
+            if not label.isdecimal() or len(label) > _MAX_DIGITS:
+                raise DataError(f"{where}: {label[:40]!r} is no number of a class")
             if names and int(label) >= len(names):
                 raise DataError(f"{where}: class {label}, but there are names for {len(names)}")
-            corners = _corners(values)
+            corners = _corners(values[:4] if key_points and len(values) == 4 + key_points else values)
             if not (np.isfinite(corners).all() and max(map(abs, corners)) <= 1 + _MARGIN):
                 raise ValueError
         except DataError:

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from PIL import Image
 
-from alexnet.errors import WorkError
+from alexnet.errors import CommandError, WorkError
 from alexnet.report.plots.style import DOTS_PER_INCH
 from alexnet.text import printable
 
@@ -37,6 +37,17 @@ _DARK = {
 """Colors on a dark page. Backgrounds of text become darker, because the text becomes light."""
 _BEHIND_TEXT = ("#56b4e9", "#e69f00")
 """Colors that remain light if they are marks in a chart."""
+
+
+FIGURE_SUFFIXES = (".png", ".svg", ".pdf")
+
+
+def refuse_other_suffix(out: Path) -> None:
+    """CommandError if the suffix is not that of a figure format."""
+    if out.suffix not in FIGURE_SUFFIXES:
+        raise CommandError(
+            f"{out} is not the name of a figure: it must end in {' or '.join(FIGURE_SUFFIXES)}"
+        )
 
 
 def save(figure: Figure, path: Path) -> Path:

@@ -100,7 +100,7 @@ def error_bars(ours: Sequence[ComparisonRow]) -> Drawn:
         Bar(
             name=_evaluation(row)
             if evaluations.count(_evaluation(row)) < 2
-            else f"{_evaluation(row)}: {_run(row)}",
+            else f"{_evaluation(row)}: {row.run}",
             error=row.top1_error,
             interval=(row.top1_interval[0], row.top1_interval[1]) if row.top1_interval else None,
             published=row.published,
@@ -110,7 +110,7 @@ def error_bars(ours: Sequence[ComparisonRow]) -> Drawn:
     ]
     *others, last = dict.fromkeys((row.data, row.images) for row in ours)
     data = "".join(f"{name}, {images or 0:,} images; " for name, images in others) + last[0]
-    names = list(dict.fromkeys(map(_run, ours)))
+    names = list(dict.fromkeys(row.run for row in ours))
     listed = "; ".join(f"{bar.name}: {percentage(bar.error)}" for bar in bars if not bar.published)
     counts = f"{len(theirs)} published and {len(bars) - len(theirs)} of your runs"
     alt_text = f"Bars of top-1 errors, {counts}. {listed}."
@@ -121,10 +121,6 @@ def error_bars(ours: Sequence[ComparisonRow]) -> Drawn:
 def _evaluation(row: ComparisonRow) -> str:
     """Description of an evaluation: system, data and, if they are known, views."""
     return ", ".join(filter(None, (row.system, row.data, row.views)))
-
-
-def _run(row: ComparisonRow) -> str:
-    return row.run
 
 
 def some_predictions(on: OpenModel) -> Drawn:
@@ -242,12 +238,21 @@ def in_words(true_names: Iterable[str], top: Iterable[Sequence[tuple[str, float]
 
 
 def distinct_names(paths: Sequence[Path]) -> list[str]:
-    """The names of the folders, with the name of the parent folder if two are equal."""
+    """The names of the folders, with as many parent folders as tell equal ones apart; paths must differ."""
     names = list(map(model_name, paths))
-    return [
-        name if names.count(name) == 1 else f"{path.resolve().parent.name}/{name}"
-        for name, path in zip(names, paths, strict=True)
-    ]
+    for path in paths:  # at most as many rounds as folders
+        for depth in range(2, len(path.resolve().parts) + 1):
+            if len(set(names)) == len(names):
+                return names
+            names = [
+                name if names.count(name) == 1 else _with_parents(each, depth)
+                for name, each in zip(names, paths, strict=True)
+            ]
+    return names
+
+
+def _with_parents(path: Path, depth: int) -> str:
+    return "/".join([*path.resolve().parts[-depth:-1], model_name(path)])
 
 
 def _joined(names: Sequence[str]) -> str:

@@ -28,7 +28,7 @@ from alexnet.report.plots.output import embedded
 from alexnet.report.plots.predictions import KINDS
 from alexnet.report.plots.style import figure_title
 from alexnet.report.sections import boxes, evaluation, internals
-from alexnet.report.sections.subjects import Drawn, OpenModel, Subject
+from alexnet.report.sections.subjects import SPLIT, Drawn, OpenModel, Subject
 from alexnet.runs import predictions
 from alexnet.runs.calibration import Calibration, describe_calibration, read_calibration
 from alexnet.runs.predictions import Predictions
@@ -172,15 +172,27 @@ class ModelFigures:
     @cached_property
     def _on(self) -> OpenModel:
         assert self.store is not None
-        return OpenModel(self.subject.path, self.store, self.options.device, self.subject.split)
+        return OpenModel(self.subject.path, self.store, self.options.device, self.split)
+
+    @cached_property
+    def _results(self) -> list[EvalResult]:
+        """The evaluations on the photos of the store; without a store, all."""
+        digest = "" if self.store is None else self.store.digest
+        return [each for each in self.subject.results if not digest or each.store_digest in ("", digest)]
+
+    @property
+    def split(self) -> str:
+        """The split whose photos are shown: that of all evaluations, such as `test` of a fit, else `val`."""
+        tested = {each.split for each in self._results}
+        return tested.pop() if len(tested) == 1 else SPLIT
 
     @cached_property
     def result(self) -> EvalResult | None:
         """The evaluation that figures show: of the last checkpoint on the photos that are shown."""
         fits = [
             each
-            for each in self.subject.results
-            if each.split == self.subject.split and each.runs[0].checkpoint == "last" and each.per_class
+            for each in self._results
+            if each.split == self.split and each.runs[0].checkpoint == "last" and each.per_class
         ]
         return fits[0] if fits else None
 
@@ -196,13 +208,15 @@ class ModelFigures:
         return drawn(make, what, self.options.keep, caption, self.label)
 
     def _filters(self) -> Section:
-        images = None if self.store is None or self.subject.kind == "ensemble" else self._on.training_images
         name = self.subject.store_name
         data = f"{name} train" if name else "training data unknown"
 
         def make() -> Drawn:
-            classifier = self._on.classifier if self.store is not None else load(self.subject.path, "cpu")
-            return evaluation.filters(self.label, classifier, data, images)
+            if self.store is None:
+                return evaluation.filters(self.label, load(self.subject.path, "cpu"), data, None)
+            trained_on = self.store.digest == self.subject.store_digest and "train" in self.store.splits
+            images = self._on.training_images if trained_on else None
+            return evaluation.filters(self.label, self._on.classifier, data, images)
 
         return Section("First-layer filters", [self._drawn(make, "filters")])
 
@@ -219,7 +233,7 @@ class ModelFigures:
         return ensemble.mean(made, weights, mean or "probabilities")
 
     def _predictions_of(self, run: RunDir, store: Store) -> Predictions:
-        split, views = self.subject.split, self._views
+        split, views = self.split, self._views
         count = len(store.split(split))
         metrics.refuse_unlabeled(split, store.split(split).labels)
         with self.options.progress_bar(f"predictions of {run.path.name}", count) as advance:

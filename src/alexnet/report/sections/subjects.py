@@ -139,12 +139,6 @@ class Subject:
         except AlexNetError:
             return False
 
-    @property
-    def split(self) -> str:
-        """The split whose photos are shown: that of all evaluations, such as `test` of a fit, else `val`."""
-        tested = {each.split for each in self.results}
-        return tested.pop() if len(tested) == 1 else SPLIT
-
     @cached_property
     def weights(self) -> bundle.Metadata | None:
         """The metadata of the weights' file; None without weights."""

@@ -18,10 +18,12 @@ from alexnet.cli.main import main
 from alexnet.config import RunConfig, override
 from alexnet.data.store import Store
 from alexnet.errors import CommandError
+from alexnet.progress import no_progress_bar
 from alexnet.report.build import build_report
 from alexnet.report.comparison import comparison_rows
 from alexnet.report.sections import evaluation, internals
-from alexnet.report.sections.subjects import Drawn, OpenModel
+from alexnet.report.sections.model import ModelFigures, Options
+from alexnet.report.sections.subjects import Drawn, OpenModel, Subject
 from alexnet.runs import predictions
 from alexnet.runs.predictions import Predictions
 from alexnet.runs.results import read_results
@@ -44,6 +46,29 @@ def run(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def on(run, store) -> OpenModel:
     return OpenModel(run, store)
+
+
+def test_names_are_told_apart_by_as_many_folders_as_needed(tmp_path: Path) -> None:
+    places = ["a/models/seed-0", "b/models/seed-0", "a/models/seed-1", "b/other/seed-1", "alone"]
+    assert evaluation.distinct_names([tmp_path / place for place in places]) == [
+        "a/models/seed-0",
+        "b/models/seed-0",
+        "models/seed-1",
+        "other/seed-1",
+        "alone",
+    ]
+
+
+def test_figures_are_of_the_evaluation_on_the_photos_that_are_shown(
+    run: Path, store: Store, tmp_path: Path
+) -> None:
+    (result,) = read_results(run)
+    other = replace(result, store_digest="of another store", split="test")
+    subject = Subject(run, run, "run", [other, result])
+    options = Options("cpu", no_progress_bar, lambda name, figure: None)
+    shown = ModelFigures(subject, store, options, "small")
+    assert (shown.split, shown.result) == ("val", result)
+    assert ModelFigures(replace(subject, results=[other]), store, options, "small").result is None
 
 
 def predictions_of(on: OpenModel) -> Predictions:
