@@ -12,15 +12,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor, nn
 
-from alexnet.data.crops import cut
 from alexnet.data.image_reader import read_square
+from alexnet.data.preprocessing import Preprocessing
 from alexnet.data.store import Split, Store
 from alexnet.errors import CommandError
 from alexnet.evaluation.inference import check_pixels, columns_of, score_crops
 from alexnet.evaluation.metrics import paired_interval, refuse_unlabeled
 from alexnet.evaluation.views import positions_of
-from alexnet.models.bundle import INPUT, ModelBundle, OnnxModel, outside_the_graph
+from alexnet.models.bundle import INPUT, ModelBundle, OnnxModel
 from alexnet.text import percentage, sized
 
 CALIBRATION_SPLIT, TEST_SPLIT = "train", "val"
@@ -62,8 +63,9 @@ def quantized(
     bundles = tuple(
         replace(
             member,
-            model=OnnxModel(folder / f"int8-{number}.onnx", len(member.classes)).eval(),
-            preprocessing=outside_the_graph(member.preprocessing.state()[0]),
+            model=_OfInputs(
+                OnnxModel(folder / f"int8-{number}.onnx", len(member.classes)), member.preprocessing
+            ).eval(),
         )
         for number, member in enumerate(members)
     )
@@ -72,6 +74,27 @@ def quantized(
     for line in _compare(members, bundles, store, test, views):
         log(line)
     return made, bundles
+
+
+class _OfInputs(nn.Module):
+    """A graph, which normalizes crops itself, as a model of inputs that are normalized already."""
+
+    def __init__(self, graph: OnnxModel, preprocessing: Preprocessing) -> None:
+        super().__init__()
+        self.graph, self._preprocessing = graph, preprocessing
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Logits (N, K) of (N, C, crop, crop)."""
+        return self.graph(_in_gray_levels(inputs, self._preprocessing))
+
+
+def _in_gray_levels(inputs: Tensor, preprocessing: Preprocessing) -> Tensor:
+    """What a graph takes in place of normalized inputs (N, C, crop, crop): RGB with the mean.
+
+    A mean image that belongs to the crop's position is replaced by the central one, which graphs subtract.
+    """
+    scaled = inputs * preprocessing.divisor[:, None, None] + preprocessing.central_mean()
+    return scaled.flip(1) if preprocessing.channels == "BGR" else scaled
 
 
 def _quantized(graph: Any, member: ModelBundle, photos: Split, views: str, path: Path) -> Any:
@@ -117,7 +140,7 @@ def _reader(member: ModelBundle, photos: Split, views: str) -> Any:
     """Yields the inputs of the graph for the photos, as the quantizer wants them."""
     from onnxruntime.quantization import CalibrationDataReader
 
-    positions, crop = positions_of(views, member.preprocessing), member.preprocessing.crop
+    positions = positions_of(views, member.preprocessing)
 
     class Reader(CalibrationDataReader):
         def __init__(self) -> None:
@@ -127,8 +150,8 @@ def _reader(member: ModelBundle, photos: Split, views: str) -> Any:
             square = next(self._rest, None)
             if square is None:
                 return None
-            crops = cut(torch.from_numpy(square[None]), crop, positions)[0]
-            return {INPUT: crops.permute(0, 3, 1, 2).float().contiguous().numpy()}
+            inputs = member.preprocessing.test_input(torch.from_numpy(square[None]), positions)
+            return {INPUT: _in_gray_levels(inputs, member.preprocessing).contiguous().numpy()}
 
     return Reader()
 

@@ -16,19 +16,25 @@ import onnx
 import onnxruntime
 import pytest
 import tiny
+import torch
 from evaluations import calibration
 from PIL import Image
 
 import alexnet
 from alexnet.cli.main import main
+from alexnet.data.crops import cut
 from alexnet.data.image_reader import read_photo
+from alexnet.data.preprocessing import Preprocessing
 from alexnet.data.store import Store
 from alexnet.data.synthetic_images import draw_photo
 from alexnet.errors import CommandError, DataError, WorkError
+from alexnet.evaluation.views import positions_of
 from alexnet.interop import onnx as interop_onnx
 from alexnet.interop import quantization
 from alexnet.interop.export import export
 from alexnet.interop.onnx import OnnxOptions
+from alexnet.interop.quantization import _in_gray_levels
+from alexnet.models import bundle
 from alexnet.runs.calibration import write_calibration
 from alexnet.runs.run_dir import EnsembleDir, EnsembleMember, RunDir
 
@@ -144,6 +150,39 @@ def test_int8_is_smaller_and_its_errors_are_printed(make_run, store, tmp_path, c
     assert {made[node.input[1]] for node in others} == {"DequantizeLinear"}
 
 
+def test_a_mean_image_at_the_positions_of_crops_is_kept_in_int8(make_run, store, tmp_path) -> None:
+    """As in float32: the graph for photos subtracts what the central mean lacks."""
+    run = make_run("data.normalization=mean-image", "data.mean_position=crop")
+    loaded = alexnet.load(run.path, "cpu")
+    loaded.preprocessing.mean[:] = torch.linspace(0, 250, 72)[:, None, None]  # from dark to light
+    edited, file = tmp_path / "edited.safetensors", tmp_path / "int8.onnx"
+    bundle.save(edited, loaded.bundle)
+    export(edited, file, precision="int8", graph=OnnxOptions("photo", "ten", store))
+    means = [each for each in onnx.load(file).graph.initializer if each.name.endswith("of_position")]
+    wanted = loaded.preprocessing.means(positions_of("ten", loaded.preprocessing))
+    np.testing.assert_allclose(
+        onnx.numpy_helper.to_array(means[0]), wanted - loaded.preprocessing.central_mean(), atol=1e-3
+    )
+
+
+@pytest.mark.parametrize(("normalization", "channels"), [("mean-image", "RGB"), ("mean-and-std", "BGR")])
+def test_the_inputs_of_a_graph_are_crops_with_the_central_mean(normalization: str, channels: Any) -> None:
+    data = tiny.config(f"data.normalization={normalization}", "data.mean_position=crop").data
+    generator, resized = torch.Generator().manual_seed(0), {"shape": "square", "resize": "crop"}
+    mean = 100 * torch.rand((72, 72, 3) if normalization == "mean-image" else (3,), generator=generator)
+    made = Preprocessing(
+        data, mean, torch.tensor([40.0, 50, 60]), torch.ones(3), torch.eye(3), resized, channels
+    )
+    squares = torch.randint(0, 256, (2, 72, 72, 3), dtype=torch.uint8, generator=generator)
+    positions = np.array([[0, 0, 0], [8, 3, 1]])
+    found = _in_gray_levels(made.test_input(squares, positions), made)
+    crops = cut(squares, 64, positions).flatten(0, 1).permute(0, 3, 1, 2).float()
+    apart = (made.means(positions) - made.central_mean()).expand(2, -1, -1, -1).repeat(2, 1, 1, 1)
+    torch.testing.assert_close(
+        found, crops - (apart.flip(1) if channels == "BGR" else apart), atol=1e-3, rtol=0
+    )
+
+
 def test_int8_needs_photos_of_the_models_classes_in_both_splits(
     make_run, store, tmp_path, capsys, monkeypatch
 ) -> None:
@@ -170,7 +209,6 @@ def test_a_worse_model_comes_with_a_warning(make_run, store) -> None:
 
 def _constant(net: Any, store: Store, right: bool) -> Any:
     """A model that predicts the class by the brightness of the photo, or another one."""
-    import torch
 
     class ByBrightness(torch.nn.Module):
         def __init__(self) -> None:
@@ -181,7 +219,7 @@ def _constant(net: Any, store: Store, right: bool) -> Any:
             levels = images.mean((1, 2, 3))[:, None]
             return -((levels - self.levels.roll(0 if right else 1)) ** 2) / 100
 
-    preprocessing = quantization.outside_the_graph(net.preprocessing.state()[0])
+    preprocessing = bundle.outside_the_graph(net.preprocessing.state()[0])
     return replace(net, model=ByBrightness(), preprocessing=preprocessing)
 
 
