@@ -326,6 +326,7 @@ def test_is_initialized_from_another_runs_weights(tiny_store: Store, tmp_path: P
     assert logged["weights_sha256"] == file_sha256(weights)
     known = provenance(RunDir(tmp_path / "new"))
     assert known.init_from == InitialWeights(str(weights), file_sha256(weights))
+    assert known.init_from.name == "old"
     assert len(logged["copied"]) == 16
     assert not logged["new"]
 

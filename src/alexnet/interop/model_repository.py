@@ -157,7 +157,7 @@ def model_card(of: Metadata) -> str:
         "## Training",
         "",
         _training(of).markdown(),
-        *_errors(of.provenance),
+        *_errors(of.provenance, task_info(of.config.training.loss).predicts_boxes),
         "## Preprocessing",
         "",
         *_paragraphs(_preprocessing(of)),
@@ -206,7 +206,7 @@ def _of_run(config: RunConfig, known: Provenance) -> list[tuple[str, str]]:
         "training data": known.store and f"store `{known.store}`",
         "SHA-256 of the training data": known.store_digest and f"`{known.store_digest}`",
         "command": f"`{train_command(config, known)}`",
-        "initialized from": begun and f"`{Path(begun.path).name}`, SHA-256 `{begun.weights_sha256}`",
+        "initialized from": begun and f"`{begun.name}`, SHA-256 `{begun.weights_sha256}`",
         "seed": known.seed,
         "epochs": known.epochs,
         "updates": known.updates,
@@ -228,8 +228,9 @@ def train_command(config: RunConfig, known: Provenance) -> str:
     """
     words = ["alexnet", "train", config.recipe, "--store", "STORE", "--run", "RUN"]
     if known.init_from:
-        source = Path(known.init_from.path).name
+        source = known.init_from.name
         words += ["--init-from", PRETRAINED if source == located(Path(PRETRAINED)).name else source]
+        words += ["--init-layers", ",".join(known.init_from.layers)] if known.init_from.layers else []
     try:
         apart = changes(recipes.get(config.recipe), config)
     except CommandError:
@@ -238,11 +239,14 @@ def train_command(config: RunConfig, known: Provenance) -> str:
     return shlex.join(words)
 
 
-def _errors(known: Provenance | None) -> list[str]:
+def _errors(known: Provenance | None, predicts_boxes: bool) -> list[str]:
     if known is None or not known.errors:
         return ["## Errors", "", "The model was not evaluated before it was exported.", ""]
     table = exported_errors(known.errors)
-    return ["## Errors", "", "With 95 % intervals.", "", Table(table.columns, table.rows).markdown()]
+    about = "With 95 % intervals, before the export."
+    if predicts_boxes:
+        about += " These are errors of the classes alone, not of the boxes."
+    return ["## Errors", "", about, "", Table(table.columns, table.rows).markdown()]
 
 
 def _preprocessing(of: Metadata) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
 from typing import Any
 
 from alexnet import __version__
@@ -38,6 +39,15 @@ class InitialWeights:
 
     path: str
     weights_sha256: str
+    layers: tuple[str, ...] = ()
+    """Those that were copied, if not all."""
+
+    @property
+    def name(self) -> str:
+        """That of the run directory or of the file."""
+        path = Path(self.path)
+        in_run = len(path.parts) > 3 and path.parents[1].name == "checkpoints"
+        return path.parents[2].name if in_run else path.name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -243,7 +253,11 @@ def unfinished_note(run: RunDir) -> str:
 
 def _initialized_from(run: RunDir) -> InitialWeights | None:
     begun = initialized_from(run.metrics_file)
-    return InitialWeights(begun.get("path", ""), begun.get("weights_sha256", "")) if begun else None
+    if not begun:
+        return None
+    return InitialWeights(
+        begun.get("path", ""), begun.get("weights_sha256", ""), tuple(begun.get("layers", ()))
+    )
 
 
 def _errors(run: RunDir, checkpoint: str) -> tuple[MeasuredErrors, ...]:

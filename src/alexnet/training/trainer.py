@@ -280,6 +280,7 @@ class Trainer:
         self.terms = source.terms  # the terms of the weights also apply to weights derived from them
         self.init_from = {
             "path": str(init_from.path),
+            "layers": list(init_from.layers),
             "weights_sha256": known_sha256(init_from.path),
             "terms": source.terms,
             **asdict(copied),

@@ -54,6 +54,13 @@ def test_the_command_of_the_card_names_the_network_of_the_package() -> None:
     assert command == "alexnet train alexnet-small --store STORE --run RUN --init-from pretrained"
 
 
+def test_the_command_of_the_card_names_the_run_and_the_layers_that_were_copied() -> None:
+    path = "/somewhere/runs/first/checkpoints/last/weights.safetensors"
+    begun = InitialWeights(path=path, weights_sha256="0", layers=("conv1", "conv2"))
+    command = train_command(recipes.get("vgg-b"), Provenance(run="b", recipe="vgg-b", init_from=begun))
+    assert command.endswith("--run RUN --init-from first --init-layers conv1,conv2")
+
+
 def test_the_folder_holds_the_exported_file_its_description_and_a_card(
     make_run, store, tmp_path, capsys
 ) -> None:
