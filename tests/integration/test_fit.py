@@ -104,6 +104,8 @@ def test_what_is_chosen_is_trained_again_with_the_photos_that_chose(
         fitted, options=CalibrateOptions(predicted_by=[fitted / name for name in made.chosen])
     )
     assert load(fitted, "cpu").calibration == held_out
+    assert held_out.predicted_by == tuple(f"../{name}" for name in made.chosen) or len(made.chosen) > 1
+    assert _shows_calibration(fitted, tmp_path / "page")
     with pytest.raises(CommandError, match="was trained on val, too"):
         calibrate(fitted)
     assert main(["evaluate", str(fitted), "--split", "val"]) == 0
@@ -186,6 +188,14 @@ def test_the_mean_of_several_candidates_is_calibrated(fitted: Path, tmp_path: Pa
     np.testing.assert_allclose(after, tempered(before[None], found.temperature)[0], rtol=1e-5)
     (row,) = calibrated.predict(images)
     assert row[0].probability == pytest.approx(float(after.max()), rel=1e-5)
+    assert _shows_calibration(run, tmp_path / "page")
+
+
+def _shows_calibration(run: Path, out: Path) -> bool:
+    """Whether the report has the reliability before and after the calibration."""
+    assert main(["report", str(run), "--out", str(out), "--detailed", "0"]) == 0
+    page = (out / "report.html").read_text("utf-8")
+    return "before: calibration error" in page and "after: calibration error" in page
 
 
 def test_what_is_missing_is_named(photos: Path, tmp_path: Path) -> None:

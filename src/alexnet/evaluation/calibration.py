@@ -7,6 +7,7 @@ calibration of modern neural networks".
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -207,6 +208,9 @@ def calibrate(
         fit_calibration(made, options.accuracy),
         store=opened.path.resolve().name,
         updates=calibrated_updates(calibrated.path),
+        predicted_by=tuple(
+            os.path.relpath(RunDir.open(each).path, calibrated.path) for each in options.predicted_by
+        ),
     )
     wrong = int((metrics.true_ranks(made.probabilities, made.labels) > 0).sum())
     if found.images < FEW_PHOTOS or not wrong:

@@ -55,6 +55,9 @@ class Calibration:
     kept: int = 0
     """Photos with that score or a higher one."""
     kept_errors: int = 0
+    predicted_by: tuple[str, ...] = ()
+    """The runs whose mean predictions were calibrated, relative to the calibrated one, if they are others:
+    its models before they were also trained on these photos."""
 
     @property
     def kept_error(self) -> Rate | None:

@@ -169,6 +169,11 @@ class ModelFigures:
         subject = self.subject
         return bool(subject.weights or (subject.kind == "ensemble" and subject.is_whole))
 
+    @property
+    def _has_calibration(self) -> bool:
+        """Whether a calibration may be in its directory: not in a file, and only for all models together."""
+        return self.subject.kind == "run" or (self.subject.kind == "ensemble" and self.subject.is_whole)
+
     @cached_property
     def _on(self) -> OpenModel:
         assert self.store is not None
@@ -284,15 +289,18 @@ class ModelFigures:
 
     def _calibration(self) -> list[Section]:
         """How often predictions of each confidence are right, before and after the calibration of the run."""
-        found = read_calibration(self.subject.run) if self.subject.kind == "run" else None
+        found = read_calibration(self.subject.run) if self._has_calibration else None
         if found is not None:
             made, store = self._calibrated(found), found.store
             notes: list[Part] = [*describe_calibration(found)]
         elif self.result is not None:
             made, store = evaluated_predictions(self.subject.path, self.result), self.result.store
             command = f"alexnet calibrate {self.subject.original} --store STORE"
-            runs = self.subject.kind == "run"
-            notes = [Missing(f"Its probabilities are not calibrated: type {command}.")] if runs else []
+            notes = (
+                [Missing(f"Its probabilities are not calibrated: type {command}.")]
+                if self.subject.kind != "file"
+                else []
+            )
         else:
             return []
         if made is None:
@@ -302,10 +310,15 @@ class ModelFigures:
         return [Section("Calibration", [figure, *notes])]
 
     def _calibrated(self, found: Calibration) -> Predictions | None:
-        """The saved predictions that were calibrated; None if they no longer exist."""
-        path = predictions.path_of(self.subject.run.path, found.split, found.views)
-        saved = predictions.load(path) if path.is_file() else None
-        return saved if saved is not None and saved.store_digest == found.store_digest else None
+        """The saved predictions that were calibrated, or their mean; None if they no longer exist."""
+        path = self.subject.path
+        runs = [path / each for each in found.predicted_by] or self.subject.members or [path]
+        files = [predictions.path_of(run, found.split, found.views) for run in runs]
+        if not all(file.is_file() for file in files):
+            return None
+        saved = [predictions.load(file) for file in files]
+        made = saved[0] if len(saved) == 1 else ensemble.mean(saved)
+        return made if made.store_digest == found.store_digest else None
 
     def _boxes(self) -> list[Section]:
         """Predicted boxes, of models that predict any."""
