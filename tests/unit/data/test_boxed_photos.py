@@ -298,6 +298,60 @@ def test_key_points_after_a_box_are_left_out(tmp_path: Path) -> None:
     assert (box.x0, box.y0, box.x1, box.y1) == pytest.approx((0.4, 0.4, 0.6, 0.6))
 
 
+def test_one_file_of_coco_for_all_folders_of_splits(tmp_path: Path) -> None:
+    files = photos_in("images/train", {"a": []}) | photos_in("images/val", {"e": []})
+    listed = {"images/train/a": [("dog", LARGE)], "images/val/e": [("cat", LARGE)]}
+    source = opened(make.write(tmp_path, files | {"annotations/instances_default.json": coco(listed)}))
+    assert {split: len(found) for split, found in source.splits.items()} == {"train": 1, "val": 1}
+
+
+@pytest.mark.parametrize(
+    ("yaml", "texts"),
+    [
+        (b"train: ../images/x\nval: images/y # here\nnames: [dog, cat]\n", {}),
+        (
+            b"train: train.txt\nval: val.txt\nnames: [dog, cat]\n",
+            {"train.txt": b"./images/x/a.png\n", "val.txt": b"./images/y/e.png\n"},
+        ),
+    ],
+)
+def test_splits_of_yolo_are_those_of_the_yaml_file(
+    yaml: bytes, texts: dict[str, bytes], tmp_path: Path
+) -> None:
+    files = {
+        "data.yaml": yaml,
+        **texts,
+        "images/z/f.png": photo("a"),
+        "labels/z/f.txt": yolo([("dog", LARGE)]),
+    }
+    for folder, name in (("x", "a"), ("y", "e")):
+        files |= {
+            f"images/{folder}/{name}.png": photo("a"),
+            f"labels/{folder}/{name}.txt": yolo([("dog", LARGE)]),
+        }
+    source = opened(make.write(tmp_path, files))
+    assert {split: len(found) for split, found in source.splits.items()} == {"train": 1, "val": 1}
+    assert "1 photo in no split of the YAML file" in source.strays
+
+
+def test_lists_of_voc_in_other_words(tmp_path: Path) -> None:
+    files = {
+        path.replace("train.txt", "Train.txt").replace("val.txt", "Validation.txt"): data
+        for path, data in LAYOUTS["VOC"].items()
+        if not path.endswith("trainval.txt")
+    }
+    assert len(opened(make.write(tmp_path, files)).splits["val"]) == 1
+
+
+def test_class_folders_under_boxes_of_one_class_are_noted(tmp_path: Path) -> None:
+    files = {f"{folder}/{folder}.png": photo("a") for folder in ("siamese", "tabby")}
+    files |= {f"{folder}/{folder}.txt": yolo([("dog", LARGE)]) for folder in ("siamese", "tabby")}
+    (note,) = opened(make.write(tmp_path, files | {"classes.txt": b"dog\n"})).notes
+    assert (
+        note == "the classes are those of the boxes; --class-level 1 takes the folders siamese, tabby instead"
+    )
+
+
 def test_boxes_around_crowds_are_left_out(tmp_path: Path) -> None:
     files = {**photos_in("images", TRAIN), "annotations.json": coco(TRAIN, iscrowd=1)}
     source = opened(make.write(tmp_path, files))

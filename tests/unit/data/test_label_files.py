@@ -240,6 +240,8 @@ def test_a_list_of_classes_is_no_column_of_labels(tmp_path: Path) -> None:
     [
         ("classes.txt", b"bee\nant\n"),
         ("classes.txt", b"0 Bee\n1 ANT\n"),
+        ("labels.txt", b"0 bee\n1 ant\n"),
+        ("labels.txt", b"bee\nant\n"),
         ("class_names.csv", b"id,name,kingdom\n0,bee,insects\n1,ant,insects\n"),
     ],
 )
@@ -311,6 +313,125 @@ def test_a_short_line_of_flags_has_no_class_there(tmp_path: Path) -> None:
     ]
     files = {**named("train", *names), "train.csv": "\n".join(rows).encode()}
     assert counts(read(tmp_path, files))["train"] == {"ant": 6, "bee": 6}
+
+
+ORDER = [10, 3, 12, 8, 2, 4, 7, 1, 9, 6, 11, 5]
+"""Of the rows in a file, whose photos are 1.jpg to 12.jpg; 1 to 6 are dogs."""
+OWNERS = {number: "cat" if number > 6 else "dog" for number in ORDER}
+
+
+@pytest.mark.parametrize(
+    ("name", "header", "row"),
+    [
+        ("labels.csv", "id,url,label", "{i},https://x.org/photos/{n}.jpg,{label}"),
+        ("labels.csv", ",img_path,label", "{i},photos/{n}.jpg,{label}"),
+        ("labels.csv", "id,filename,label", "{i},{n}.jpg,{label}"),
+        ("train.lst", "", "{i}\t{label}\tphotos/{n}.jpg"),
+    ],
+)
+def test_the_number_of_a_row_is_not_that_of_a_photo(name: str, header: str, row: str, tmp_path: Path) -> None:
+    rows = [row.format(i=i, n=n, label=OWNERS[n]) for i, n in enumerate(ORDER, 1)]
+    files = named("photos", *(f"{n}.jpg" for n in ORDER)) | {
+        name: "\n".join([*filter(None, [header]), *rows]).encode()
+    }
+    train = read(tmp_path, files).splits["train"]
+    for index in range(len(train)):
+        label, photo = train.key(index).split("/")[0], train.key(index).split("/")[-1]
+        assert label == OWNERS[int(photo.removesuffix(".jpg"))]
+
+
+def test_names_of_other_photos_are_not_replaced_by_numbers(tmp_path: Path) -> None:
+    rows = ["image,id,label", *(f"/up/ab12-{n}.jpg,{i},{OWNERS[n]}" for i, n in enumerate(ORDER, 1))]
+    files = named("photos", *(f"{n}.jpg" for n in ORDER)) | {"labels.csv": "\n".join(rows).encode()}
+    assert "without labels" in refusal(tmp_path, files)
+
+
+def test_two_columns_of_different_photos_are_refused_until_one_is_chosen(tmp_path: Path) -> None:
+    rows = b"original,new_name,label\n4.jpg,1.jpg,a\n3.jpg,2.jpg,a\n2.jpg,3.jpg,b\n1.jpg,4.jpg,b\n"
+    files = {**FLAT, "labels.csv": rows}
+    message = refusal(tmp_path, files)
+    assert "its columns original and new_name name different photos: choose with --image-column" in message
+    source = read(tmp_path, files, SourceOptions(image_column="new_name"))
+    assert source.splits["train"].key(0).endswith("1.jpg")
+
+
+@pytest.mark.parametrize("name", ["example_entry.csv", "sample_sub.csv", "my_predictions.csv"])
+def test_forms_to_fill_in_and_predictions_are_no_labels(name: str, tmp_path: Path) -> None:
+    test = named("test", "1.jpg", "2.jpg")
+    source = read(tmp_path, {**TRAIN, **test, name: b"file,species\n1.jpg,ant\n2.jpg,bee\n"})
+    assert counts(source)["test"] == {"": 2} and source.strays == [name]
+    filled = {**TRAIN, **test, "test.csv": b"file,label\n1.jpg,ant\n2.jpg,ant\n"}
+    assert counts(read(tmp_path / "same", filled))["test"] == {"": 2}
+    scored = {**FLAT, "labels.csv": b"file,label,confidence\n1.jpg,a,0.5\n2.jpg,b,1\n3.jpg,a,1\n4.jpg,b,1\n"}
+    assert "its column confidence makes it a file of predictions" in refusal(tmp_path / "scored", scored)
+
+
+def test_labels_of_photos_in_class_folders_are_not_those_of_others_of_the_same_names(tmp_path: Path) -> None:
+    files = named("train/ant", "1.jpg", "3.jpg") | named("train/bee", "2.jpg", "4.jpg")
+    files |= named("test", "1.jpg", "2.jpg", "3.jpg", "4.jpg")
+    rows = b"id,label\n1,ant\n2,bee\n3,ant\n4,bee\n"
+    assert "may label the photos of train or of test" in refusal(tmp_path / "1", files | {"labels.csv": rows})
+    assert counts(read(tmp_path / "2", files | {"test.csv": rows}))["val"] == {"ant": 2, "bee": 2}
+
+
+def test_a_label_of_two_classes_is_none_of_them(tmp_path: Path) -> None:
+    rows = b"file,label\nv1.jpg,ant\nv2.jpg,bee ant\nv3.jpg,ant\nv4.jpg,bee\n"
+    assert "label 'bee ant' is not one of the 2 classes" in refusal(
+        tmp_path, {**TRAIN, **VAL, "val.csv": rows}
+    )
+
+
+def test_a_line_of_more_cells_is_refused_unless_they_are_empty(tmp_path: Path) -> None:
+    names = [f"{number}.jpg" for number in range(30)]
+    rows = ["file,label", *(f"{name},{'newt' if n % 2 else 'frog'}" for n, name in enumerate(names))]
+    files = named("train", *names)
+    cut = [rows[0], "0.jpg,toad, green", *rows[2:]]
+    message = refusal(tmp_path / "1", files | {"train.csv": "\n".join(cut).encode()})
+    assert "train.csv, line 2: it has more cells than the others" in message
+    trailing = [rows[0], *(f"{row}," for row in rows[1:])]
+    found = read(tmp_path / "2", files | {"train.csv": "\n".join(trailing).encode()})
+    assert counts(found)["train"] == {"frog": 15, "newt": 15}
+    excel = ["sep=,", *rows]
+    assert counts(read(tmp_path / "3", files | {"train.csv": "\n".join(excel).encode()}))["train"] == {
+        "frog": 15,
+        "newt": 15,
+    }
+
+
+def test_splits_are_no_classes(tmp_path: Path) -> None:
+    splits = json.dumps({"train": ["1.jpg", "2.jpg"], "test": ["3.jpg", "4.jpg"]}).encode()
+    assert "without labels" in refusal(tmp_path / "1", {**FLAT, "splits.json": splits})
+    files = photos("x/a", "x/b", count=2)
+    listed = json.dumps(
+        {"train": [p for p in files if "0_" in p], "test": [p for p in files if "1_" in p]}
+    ).encode()
+    assert counts(read(tmp_path / "2", files | {"splits.json": listed})) == {
+        "train": {"a": 1, "b": 1},
+        "val": {"a": 1, "b": 1},
+    }
+
+
+def test_a_column_of_splits_without_a_header(tmp_path: Path) -> None:
+    rows = b"TRAIN,gs://bucket/1.jpg,a\nTRAIN,gs://bucket/2.jpg,b\nVALIDATION,gs://bucket/3.jpg,a\nTEST,gs://bucket/4.jpg,b\n"
+    found = counts(read(tmp_path, named("", "1.jpg", "2.jpg", "3.jpg", "4.jpg") | {"import.csv": rows}))
+    assert found == {"train": {"a": 1, "b": 1}, "val": {"a": 1}, "test": {"b": 1}}
+
+
+def test_words_that_are_no_splits_are_refused_and_flags_are_read(tmp_path: Path) -> None:
+    rows = b"file,label,split\n1.jpg,a,train\n2.jpg,b,train\n3.jpg,a,holdout\n4.jpg,b,holdout\n"
+    message = refusal(tmp_path / "1", {**FLAT, "labels.csv": rows})
+    assert "column split of labels.csv has train, holdout: write train, val or test" in message
+    flags = rows.replace(b"split", b"is_holdout").replace(b",train", b",False").replace(b",holdout", b",True")
+    assert counts(read(tmp_path / "2", {**FLAT, "labels.csv": flags}))["val"] == {"a": 1, "b": 1}
+
+
+def test_a_label_file_that_names_no_photo_alone_is_noted(tmp_path: Path) -> None:
+    files = named("p/mon", "0.jpg", "1.jpg") | named("p/tue", "0.jpg", "1.jpg")
+    rows = b"session,filename,label\nmon,0.jpg,cat\nmon,1.jpg,dog\ntue,0.jpg,cat\ntue,1.jpg,dog\n"
+    (note,) = read(tmp_path, files | {"labels.csv": rows}).notes
+    assert note.startswith(
+        "labels.csv is not used: its column filename names no photo of the source, or several"
+    )
 
 
 def test_several_columns_that_may_be_labels(tmp_path: Path) -> None:

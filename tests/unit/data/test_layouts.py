@@ -185,6 +185,29 @@ def test_lists_of_splits_beside_folders_of_splits_are_refused(tmp_path: Path) ->
     )
 
 
+@pytest.mark.parametrize(
+    "folders", [("a", "b", "a/val", "b/val"), ("a/train", "a/val", "b/train", "b/val", "c")]
+)
+def test_splits_inside_some_classes_are_refused(folders: tuple[str, ...], tmp_path: Path) -> None:
+    message = refusal(tmp_path, photos(*folders))
+    assert "has the name of a split, but not all classes have such folders" in message
+    found = counts(read(tmp_path, photos(*folders), SourceOptions(class_level=1)))
+    assert sum(found["train"].values()) == 3 * len(folders)
+
+
+def test_a_test_split_of_other_classes_is_refused(tmp_path: Path) -> None:
+    files = photos("train/Cat", "train/Dog", "test/cat", "test/dog")
+    assert "classes of train and test differ" in refusal(tmp_path, files)
+
+
+def test_photos_beside_few_in_folders_are_refused_in_one_line(tmp_path: Path) -> None:
+    loose = named("", "1.jpg", "2.jpg", "3.jpg", "4.jpg")
+    assert "without labels" in refusal(tmp_path / "1", loose | named("cat", "9.jpg") | named("dog", "8.jpg"))
+    rows = b"file,label\n1.jpg,a\n2.jpg,b\n3.jpg,a\n4.jpg,b\n"
+    edited = loose | named("edited", "1.jpg") | {"labels.csv": rows}
+    assert "labels.csv has no label for 2 photos such as 1.jpg" in refusal(tmp_path / "2", edited)
+
+
 def test_classes_two_levels_down(tmp_path: Path) -> None:
     files = photos("Fruit/Apple", "Fruit/Pear", "Vegetable/Leek", "Vegetable/Pea")
     assert "Apple, Leek, Pea, Pear (--class-level 2)" in refusal(tmp_path, files)

@@ -31,7 +31,7 @@ from alexnet.data.decode import UnreadableImage, read_header, swaps_sides, turn_
 from alexnet.data.manifest import PrepareSettings
 from alexnet.data.sources.base import Box, CheckedBoxes, Source, SourceSplit
 from alexnet.data.sources.photo_files import MAX_STRAYS_NAMED, PhotoSplit, find_strays, photos_below
-from alexnet.data.sources.split_names import SPLITS
+from alexnet.data.sources.split_names import SPLITS, is_neutral, splits_of
 from alexnet.data.sources.tree import Int64s, Tree
 from alexnet.errors import DataError
 from alexnet.text import counted, first_few
@@ -269,7 +269,16 @@ def boxed_source(
     if "val" not in splits and "test" in splits:
         splits["val"] = splits.pop("test")
     notes += find_strays(tree, splits.values(), [*known, *empty])
-    return Source(form.name, tree.path, classes, splits, notes, PrepareSettings(exif=True))
+    about: list[str] = []
+    paths = [tree.listing.path(photo.file) for found in photos.values() for photo in found]
+    named = splits_of(sorted({PurePosixPath(path).parent.name for path in paths} - {""}))
+    folders = [name for name, split in named.items() if split is None and not is_neutral(name)]
+    if len(folders) > 1 and not set(folders) & set(order):
+        listed = first_few(folders, _MAX_NAMED)
+        about.append(
+            f"the classes are those of the boxes; --class-level 1 takes the folders {listed} instead"
+        )
+    return Source(form.name, tree.path, classes, splits, notes, PrepareSettings(exif=True), notes=about)
 
 
 def _refuse_impossible(tree: Tree, photo: BoxedPhoto) -> None:

@@ -22,7 +22,7 @@ from alexnet.data.sources.annotation import (
 )
 from alexnet.data.sources.base import Source
 from alexnet.data.sources.photo_files import OpenedSource
-from alexnet.data.sources.split_names import split_of_path, split_of_photo
+from alexnet.data.sources.split_names import SPLITS, place_of, split_of_path, split_of_photo
 from alexnet.data.sources.tree import Tree
 from alexnet.errors import DataError
 from alexnet.json_reader import parse_json
@@ -59,8 +59,13 @@ def read(opened: OpenedSource) -> Source | None:
     for split, file in by_split.items():
         content = _Content.parse(tree, file, found[file])
         order |= dict.fromkeys(content.categories.values())
-        boxed[split], absent = content.photos(tree, file, split, by_name, photos)
+        found_photos, absent = content.photos(tree, file, split, by_name, photos)
         missing += absent
+        # One file for all splits, which are folders of photos.
+        named = place_of(tree.listing.path(file)).split in SPLITS or len(by_split) > 1
+        for photo in found_photos:
+            place = split if named else split_of_photo(tree.listing.path(photo.file))
+            boxed.setdefault(place, []).append(photo)
         if content.crowds:
             strays.append(f"{split}: {counted(content.crowds, 'box')} around crowds")
     strays += orphan_annotations(missing)

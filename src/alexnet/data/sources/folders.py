@@ -128,7 +128,7 @@ def class_levels(places: Sequence[Place]) -> list[int]:
             partitions.add(partition)
             levels.append(level)
         above = names
-    if levels or not any(place.parts for place in places):
+    if levels or 2 * sum(place.photos for place in places if place.parts) <= total:
         return levels
     return [1]  # one class
 

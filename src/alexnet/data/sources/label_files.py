@@ -35,7 +35,9 @@ _NAMED = 3
 _COLUMN_WORDS = ("label", "truth", "synset", "class", "target")
 FORMS = "a text file with lines `photo class`, such as val.txt"
 """For messages about a missing label file."""
-_CLASS_LIST_WORDS = re.compile(r"class|categor|synset|words|wnid|names|map|species|breed|meta", re.IGNORECASE)
+_CLASS_LIST_WORDS = re.compile(
+    r"class|categor|synset|words|wnid|names|map|species|breed|meta|^labels?\.txt$", re.IGNORECASE
+)
 PHOTO_NAMES = "the photos' names"
 """In place of the file that names classes."""
 _NAMES, _WNIDS, _NUMBERS = "class names", "WNIDs", "class numbers"
@@ -88,6 +90,8 @@ def label_photos(
     index = PhotoIndex(paths)
     tables = [table for text in texts if (table := read_table(text, index, options)) is not None]
     usable = [table for table in tables if table.labels and not table.rejected]
+    if split == "test" and len(classes) > 1:  # a form to fill in has one label, the same in each line
+        usable = [table for table in usable if len(set(table.labels.values())) > 1 or len(table.labels) == 1]
     lists = _class_lists([*texts, *beside], usable, paths)
     fitting = [table for table in usable if _fits(table, classes, options, lists)]
     least = 1 if options.skip_unlabeled else math.ceil(_MOST * len(paths))
@@ -236,6 +240,11 @@ def _labeled(
     texts = dict.fromkeys(unlabeled, "")
     for table in tables:
         _refuse_contradictions(table, where)
+        if table.wide:
+            raise DataError(
+                f"{where}: {table.file}, line {table.wide[0]}: it has more cells than the others: put quotes "
+                "around texts with separators"
+            )
         texts |= {photo: "" for photo in table.photos if photo not in texts} | dict(table.labels)
     first, files = tables[0], tuple(table.file for table in tables)
     missing = [index.path(photo) for photo in range(len(index)) if photo not in texts]
@@ -467,7 +476,8 @@ def _readings(
     words = {text: _key(text) for text in present}
     firsts = {text: _key(text.split()[0]) for text in present}
     lower = {text: word.casefold() for text, word in words.items()}
-    spellings = (words, firsts, lower)
+    numbered = all(is_wnid(text) or is_whole_number(text) for text in firsts.values())
+    spellings = (words, *((firsts,) if numbered else ()), lower)
     named = next((each for each in spellings if all(word in by_name for word in each.values())), None)
     if named is not None:
         values = _WNIDS if present and all(map(is_wnid, named.values())) else _NAMES
@@ -534,7 +544,7 @@ def _no_reading(
     where: str,
     numbers: LabelNumbers | None,
 ) -> str:
-    unknown = [text for text in present if _key(text) not in by_name and _key(text.split()[0]) not in by_name]
+    unknown = [text for text in present if _key(text) not in by_name]
     first = unknown[0] if unknown else present[0] if present else ""
     found = f"{where}: label {first!r} is not one of the {counted(len(classes), 'class')}"
     if numbers is not None:

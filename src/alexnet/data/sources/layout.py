@@ -41,7 +41,7 @@ from alexnet.data.sources.photo_files import (
     make_split,
 )
 from alexnet.data.sources.photo_labels import OUT, PhotoLabels
-from alexnet.data.sources.photo_table import ListedSplits, PhotoTable, find_lists, one_to_one
+from alexnet.data.sources.photo_table import ListedSplits, PhotoTable, find_lists, named_columns, one_to_one
 from alexnet.data.sources.split_names import SPLITS, SplitName
 from alexnet.data.sources.text_files import MetadataFiles, chosen_texts
 from alexnet.data.sources.tree import Int64s, Tree
@@ -115,6 +115,15 @@ def read_layout(survey: Survey, base: str, options: SourceOptions) -> Layout:
         else:
             labeling.by_files()
     _refuse_unused_columns(labeling, options)
+    used = {file for origin in labeling.origins.values() for file in (*origin.files, origin.class_list)}
+    labeling.notes += [
+        f"{text.file} is not used: its column {image} names no photo of the source, or several by one name, "
+        f"so its column {label} labels none"
+        for text in files.texts
+        for image, label in [named_columns(text)]
+        if image and label and text.file not in used
+        if not photos.tables(np.arange(len(photos.files)), [text], options)
+    ]
     by_folders = bool(chosen_folders(survey, base, options))
     return _assemble(labeling, None if by_folders else _lists(photos, files, options), base)
 
@@ -141,7 +150,7 @@ def _lists(
     index = PhotoIndex(photos.paths(numbers))
     tables = photos.tables(numbers, texts, options)
     lists = find_lists(tables, texts, index, chosen, str(photos.survey.tree.path))
-    if lists is None or (arrangement.has_splits and "val" not in lists.photos):
+    if lists is None or ("test" in arrangement.splits and "val" not in lists.photos):
         return None
     return numbers, lists
 

@@ -23,7 +23,7 @@ from alexnet.data.sources.folders import CLASSES_SHOWN, ArrangedPhotos, Place, l
 from alexnet.data.sources.label_files import FORMS, label_photos
 from alexnet.data.sources.photo_files import PhotoIndex, class_in_name, is_clutter
 from alexnet.data.sources.photo_table import read_table
-from alexnet.data.sources.split_names import SplitName, split_in
+from alexnet.data.sources.split_names import SPLIT_FOLDERS, SplitName, split_in
 from alexnet.data.sources.table_file import TABLE_SUFFIXES
 from alexnet.data.sources.text_files import MetadataFiles, TextFile, chosen_texts
 from alexnet.data.sources.tree import FolderTree, Int64s, join
@@ -39,6 +39,7 @@ _NO_PHOTO = (
     *(".rst", ".sh", ".toml", ".tsv", ".txt", ".yaml", ".yml"),
 )
 """Suffixes of programs, texts and tables."""
+_SPLIT_WORDS = {word for words in SPLIT_FOLDERS.values() for word in words}
 _MOST = 0.9
 """Fraction of a split's photos whose names must hold a class for `--labels-from-names` to be offered."""
 _METADATA_FOLDER = re.compile(r"annotations?|labels?|meta(data)?|lists?|splits?|docs?|xmls?", re.IGNORECASE)
@@ -64,13 +65,17 @@ class PhotoLabels:
         """Class folders at a level; splits without them are labeled by files, with the same classes."""
         arrangement = self.photos.arrangement
         splits = [split for split in arrangement.splits if _in_folders(arrangement.of(split), level)]
+        if not splits:
+            raise DataError(self._unlabeled(arrangement.splits[0]))
+        if not arrangement.has_splits and not self.options.class_level:
+            self._refuse_splits_of_some_classes(level)
         first = splits[0]
         self._refuse_empty_classes(first, level)
         self.classes = classes_from_wnids(_folder_names(arrangement.of(first), level))
         label_of = {each.wnid: label for label, each in enumerate(self.classes)}
         for split in arrangement.splits:
             found = _folder_names(arrangement.of(split), level)
-            unknown_test = split == "test" and found and not label_of.keys() & set(found)
+            unknown_test = split == "test" and len(found) == 1 and found[0] not in label_of
             if split not in splits or unknown_test:
                 self._by_file(split)
                 continue
@@ -94,6 +99,17 @@ class PhotoLabels:
                     reasons[place.folder] = "not named by a WNID, as the folders beside it are"
             self._leave_out(reasons)
             self.origins[split] = SplitOrigin(arrangement.roots[split], labels="folders", class_level=level)
+
+    def _refuse_splits_of_some_classes(self, level: int) -> None:
+        """DataError for a folder below the classes that has the name of a split, which it would not be."""
+        for place in self.photos.arrangement.places:
+            for folder, name in list(zip(place.part_folders, place.parts, strict=True))[level:]:
+                if name.lower() in _SPLIT_WORDS:
+                    raise DataError(
+                        f"{self.where}: {folder} has the name of a split, but not all classes have such "
+                        "folders: put the photos of every class into folders of the splits, or take all of "
+                        f"them for the classes with --class-level {level}"
+                    )
 
     def by_files(self) -> None:
         """Label files for every split; the classes are those of the first split with labels."""
@@ -156,6 +172,7 @@ class PhotoLabels:
             self.origins[split] = SplitOrigin(root, labels="none")
             self._know_list(texts, paths)
             return
+        self._refuse_labels_of_others(split, texts, found.origin.files)
         self.classes = found.classes
         self.labels[numbers] = found.labels
         self.origins[split] = replace(found.origin, folder=root)
@@ -164,6 +181,23 @@ class PhotoLabels:
             before = self._others.get(file, found.others)
             self._others[file] = [name for name in found.others if name in set(before)]
         self.known += [self.file_number(file) for file in (*found.origin.files, found.origin.class_list)]
+
+    def _refuse_labels_of_others(
+        self, split: SplitName, texts: Sequence[TextFile], files: Sequence[str]
+    ) -> None:
+        """DataError if a file that labels a split fits the photos of another one, which folders label."""
+        for text in texts:
+            if text.file not in files or split_in(text.file.rpartition("/")[2]) == split:
+                continue
+            own = read_table(text, PhotoIndex(self.photos.paths(self.photos.of(split))), self.options)
+            for other, origin in self.origins.items():
+                index = PhotoIndex(self.photos.paths(self.photos.of(other)))
+                table = read_table(text, index, self.options) if origin.labels == "folders" else None
+                if own is not None and table is not None and len(table.photos) >= len(own.photos):
+                    raise DataError(
+                        f"{self.where}: {text.file} may label the photos of {other} or of {split}, which "
+                        f"have the same names: write their folders into it, or call it {split}.csv"
+                    )
 
     def _by_devkit(self, numbers: Int64s, root: str) -> bool:
         tree = self.survey.tree

@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from alexnet.data.classes import is_wnid
+from alexnet.data.decode import PHOTO_SUFFIXES
 from alexnet.data.sources.base import SourceOptions
 from alexnet.data.sources.photo_files import PhotoIndex
 from alexnet.data.sources.split_names import SPLIT_FOLDERS, SplitName, split_in, split_of
@@ -29,7 +30,17 @@ finelabel wnid synset predictionstring species breed y labelname dx diagnosis
 """
 _IMAGE_HEADERS, _LABEL_HEADERS = _IMAGE_WORDS.split(), _LABEL_WORDS.split()
 """In lower case and without separators; those of photos from the likeliest on."""
-_SPLIT_HEADERS = ("split", "set", "subset", "dataset", "phase", "partition", "usage", "fold")
+_SPLIT_HEADERS = (
+    *("split", "set", "subset", "dataset", "phase", "partition", "usage", "fold"),
+    *("datasplit", "traintest", "trainval", "trainvaltest", "splitname"),
+)
+_NO_LABELS = re.compile(
+    r"submi(t|ssion)|sample|example|template|predict|(^|[\W_])preds?([\W_]|$)", re.IGNORECASE
+)
+"""In names of forms to fill in, and of files of predictions."""
+_SCORES = ("confidence", "score", "probability", "prob", "proba")
+"""Headers of columns that only predictions have."""
+_YES, _NO = ("1", "true", "yes", "1.0"), ("0", "false", "no", "0.0")
 _MISSING = ("NA", "N/A", "NaN", "nan", "<NA>", "<na>", "null", "NULL")
 """What R, pandas and databases write where there is no label."""
 _FLAG_HEADERS: dict[str, SplitName] = {
@@ -40,6 +51,12 @@ _FLAG_HEADERS: dict[str, SplitName] = {
     "isvalidation": "val",
     "istest": "test",
     "istesting": "test",
+    "isholdout": "test",
+    "holdout": "test",
+    "train": "train",
+    "val": "val",
+    "valid": "val",
+    "test": "test",
 }
 _KNOWN = {*_IMAGE_HEADERS, *_LABEL_HEADERS, *_SPLIT_HEADERS, *_FLAG_HEADERS}
 _MIN_ATTRIBUTES = 3
@@ -79,6 +96,12 @@ class PhotoTable:
     """Why it cannot label photos though it names them; empty if it can."""
     missing: tuple[str, ...] = ()
     """The words that stand in place of labels where there are none, such as `NA`."""
+    wide: tuple[int, ...] = ()
+    """Lines with more cells than the others."""
+    split_column: str = ""
+    """The header of the column of splits, or its number."""
+    unknown_splits: tuple[str, ...] = ()
+    """What that column has beside words for splits."""
 
     @property
     def split(self) -> SplitName | None:
@@ -93,7 +116,7 @@ def read_table(text: TextFile, index: PhotoIndex, options: SourceOptions) -> Pho
     """
     name = text.file.rpartition("/")[2]
     # Each photo's own boxes, or a form to fill in, is no table of photos.
-    if index.find(name.rpartition(".")[0]) is not None or "submission" in name.lower():
+    if index.find(name.rpartition(".")[0]) is not None or _NO_LABELS.search(name):
         return None
     best: PhotoTable | None = None
     for way in text.ways:
@@ -129,6 +152,16 @@ def read_column(text: TextFile, count: int) -> list[str] | None:
     return firsts if all(map(is_whole_number, firsts)) or all(map(is_wnid, firsts)) else cells
 
 
+def named_columns(text: TextFile) -> tuple[str, str]:
+    """The headers of the columns that are called as those of photos and labels are; empty without one."""
+    header = (text.ways[0].header or text.ways[0].rows[0].cells) if text.ways and text.ways[0].rows else []
+    found = [
+        next((cell for cell in header if _header_key(cell) in known), "")
+        for known in (_IMAGE_HEADERS, _LABEL_HEADERS)
+    ]
+    return found[0], found[1]
+
+
 def is_whole_number(text: str) -> bool:
     """Whether a cell is a number such as `7`, `007` or `7.0`."""
     return re.fullmatch(r"\d+(\.0*)?", text) is not None and text.isascii()
@@ -158,14 +191,28 @@ def _image_column(
     names = [_header_key(name) for name in header]
     if options.image_column and options.image_column in header:
         return header, rows, header.index(options.image_column)
+    # A number may be that of the row as well as a photo's: names of files come first, also of other ones.
+    files = [column for column in range(width) if _are_files(sample, column)]
+    words = [column for column in range(width) if counts[column] and not _are_numbers(sample, column)]
+    columns = [column for column in files if counts[column]] or files or words or list(range(width))
     if not any(counts):
         return None
     # Of columns that name equally many photos: by its header, by names with suffix, the first.
     known = [-_IMAGE_HEADERS.index(name) if name in _IMAGE_HEADERS else -99 for name in names] or [0] * width
-    best = max(
-        range(width), key=lambda column: (counts[column], known[column : column + 1] or [-99], -column)
-    )
+    best = max(columns, key=lambda column: (counts[column], known[column : column + 1] or [-99], -column))
     return header, rows, best
+
+
+def _are_files(rows: Sequence[Row], column: int) -> bool:
+    """Whether most cells of a column are names of photos with their suffix."""
+    cells = [row.cells[column] for row in rows if column < len(row.cells) and row.cells[column]]
+    return 0 < len(cells) <= 2 * sum(cell.lower().endswith(PHOTO_SUFFIXES) for cell in cells)
+
+
+def _are_numbers(rows: Sequence[Row], column: int) -> bool:
+    """Whether a column has numbers alone."""
+    cells = [row.cells[column] for row in rows if column < len(row.cells) and row.cells[column]]
+    return all(map(is_whole_number, cells))
 
 
 def _is_header(cells: Sequence[str], counts: Sequence[int], index: PhotoIndex) -> bool:
@@ -195,19 +242,25 @@ def _table(
     image: int,
 ) -> PhotoTable:
     label, label_name, rejected = _label_column(header, rows, image, options)
-    split = _split_column(header, rows, image)
+    rejected = _other_photos(header, rows, image, find, options) or rejected
+    split, split_name = _split_column(header, rows, image)
+    width = Counter(len(row.cells) for row in rows).most_common(1)[0][0] if rows else 0
     labels: dict[int, tuple[str, int]] = {}
     splits: dict[int, SplitName] = {}
     photos: dict[int, None] = {}
     unknown: list[str] = []
     contradictions: list[str] = []
     missing: dict[str, None] = {}
+    wide: list[int] = []
+    unknown_splits: dict[str, None] = {}
     for row in rows:
         photo = find(row.cells[image]) if image < len(row.cells) else None
         if photo is None:
             unknown.append(row.cells[image] if image < len(row.cells) else "")
             continue
         photos[photo] = None
+        if any(row.cells[width:]):
+            wide.append(row.line)
         value = label(row)
         if value in _MISSING:
             missing[value] = None
@@ -215,8 +268,16 @@ def _table(
             before, line = labels.setdefault(photo, (value, row.line))
             if before != value:
                 contradictions.append(f"{row.cells[image]} (line {line}: {before}, line {row.line}: {value})")
-        if split is not None and (name := split(row)) is not None:
-            splits[photo] = name
+        if split is not None and (cell := split(row)):
+            if cell in SPLIT_FOLDERS:
+                splits[photo] = cell
+            else:
+                unknown_splits[cell] = None
+    texts = {value for value, _ in labels.values()}
+    # A list of splits is no list of classes.
+    if len(texts) > 1 and not options.label_column and all(map(split_of, texts)):
+        splits = {photo: split_of(value) or "" for photo, (value, _) in labels.items()}
+        labels = {}
     return PhotoTable(
         file=text.file,
         photos=tuple(photos),
@@ -229,7 +290,34 @@ def _table(
         contradictions=tuple(contradictions),
         rejected=rejected,
         missing=tuple(missing),
+        wide=tuple(wide),
+        split_column=split_name,
+        unknown_splits=tuple(unknown_splits),
     )
+
+
+def _other_photos(
+    header: Sequence[str],
+    rows: Sequence[Row],
+    image: int,
+    find: Callable[[str], int | None],
+    options: SourceOptions,
+) -> str:
+    """Why the column of photos is in doubt: another one names other photos. Empty if it is not."""
+    if options.image_column or not _are_files(rows[:_SAMPLE], image):
+        return ""
+    for column in range(len(header)):
+        if column == image or not _are_files(rows[:_SAMPLE], column):
+            continue
+        pairs = [
+            (find(row.cells[image]), find(row.cells[column]))
+            for row in rows[:_SAMPLE]
+            if max(image, column) < len(row.cells)
+        ]
+        if any(None not in pair and pair[0] != pair[1] for pair in pairs):
+            both = f"its columns {header[image]} and {header[column]}"
+            return f"{both} name different photos: choose with --image-column"
+    return ""
 
 
 def _quality(table: PhotoTable) -> tuple[int, bool, bool]:
@@ -252,17 +340,23 @@ def _label_column(
     """How to read labels, the column's name, and why none is chosen though there are candidates."""
     width = Counter(len(row.cells) for row in rows).most_common(1)[0][0] if rows else 0
     others = [column for column in range(width) if column != image]
+    others = [column for column in others if column < len(header)] if header else others
     if options.label_column and options.label_column in header:
         column = header.index(options.label_column)
         return _cells(column), header[column], ""
     if not header:
         if len(others) >= _MIN_ATTRIBUTES and all(_are_flags(rows, column) for column in others):
             return _no_label, "", f"it has {len(others)} columns of flags, and no header to name the classes"
+        others = [column for column in others if column != _column_of_splits(rows, image)]
         found = next(
             (column for column in sorted(others, key=lambda c: (c < image, c)) if not _are_ids(rows, column)),
             None,
         )
         return (_no_label, "", "") if found is None else (_cells(found), str(found + 1), "")
+    scored = [header[column] for column in others if _header_key(header[column]) in _SCORES]
+    if scored:
+        reason = f"its column {scored[0]} makes it a file of predictions: choose with --label-column"
+        return _no_label, "", reason
     named = [column for column in others if _header_key(header[column]) in _LABEL_HEADERS]
     if named:
         return _of_named(header, rows, named)
@@ -353,29 +447,45 @@ def _are_ids(rows: Sequence[Row], column: int) -> bool:
 
 def _is_split_column(name: str, rows: Sequence[Row], column: int) -> bool:
     key = _header_key(name)
-    if key in _FLAG_HEADERS:
-        return True
     values = {row.cells[column] for row in rows if column < len(row.cells)} - {""}
+    if key in _FLAG_HEADERS:
+        return all(value.lower() in _YES or value.lower() in _NO for value in values)
     return key in _SPLIT_HEADERS and any(split_of(value) for value in values)
 
 
-def _split_column(
-    header: Sequence[str], rows: Sequence[Row], image: int
-) -> Callable[[Row], SplitName | None] | None:
-    """How to read the split of a row; None if no column has it."""
+def _split_column(header: Sequence[str], rows: Sequence[Row], image: int) -> tuple[Reader | None, str]:
+    """How to read the split of a row, or a word that is none, and the column's name; None without one."""
     for column, name in enumerate(header):
         if column == image or not _is_split_column(name, rows, column):
             continue
         flag = _FLAG_HEADERS.get(_header_key(name))
 
-        def read(row: Row, column: int = column, flag: SplitName | None = flag) -> SplitName | None:
+        def read(row: Row, column: int = column, flag: SplitName | None = flag) -> str:
             cell = row.cells[column] if column < len(row.cells) else ""
             if flag is None:
-                return split_of(cell)
+                return split_of(cell) or cell
             other: SplitName = "train" if flag != "train" else "test"
-            return (flag if cell.lower() in ("1", "true", "yes", "1.0") else other) if cell else None
+            return (flag if cell.lower() in _YES else other) if cell else ""
 
-        return read
+        return read, name
+    found = None if header else _column_of_splits(rows, image)
+    if found is None:
+        return None, ""
+
+    def read_found(row: Row) -> str:
+        cell = row.cells[found] if found < len(row.cells) else ""
+        return split_of(cell) or cell
+
+    return read_found, str(found + 1)
+
+
+def _column_of_splits(rows: Sequence[Row], image: int) -> int | None:
+    """The column without a header that has nothing but words for splits, several of them, if there is one."""
+    width = max((len(row.cells) for row in rows), default=0)
+    for column in range(width):
+        values = {row.cells[column] for row in rows if column < len(row.cells)} - {"", "UNASSIGNED"}
+        if column != image and width > 2 and len(values) > 1 and all(map(split_of, values)):
+            return column
     return None
 
 
@@ -403,6 +513,13 @@ def find_lists(
     if chosen:
         return _checked(_named(tables, chosen, where), index, where)
     for table in tables:
+        known = set(table.splits.values())
+        if table.unknown_splits and len(known) == 1 and len(table.splits) >= _MIN_LISTED * len(index):
+            words = first_few([*known, *table.unknown_splits], _MAX_COLUMNS_NAMED)
+            raise DataError(
+                f"{where}: column {table.split_column} of {table.file} has {words}: write train, val or test "
+                "for the split of each photo"
+            )
         if len(set(table.splits.values())) > 1 and len(table.splits) >= _MIN_LISTED * len(index):
             splits = {
                 split: frozenset(photo for photo, each in table.splits.items() if each == split)

@@ -231,6 +231,8 @@ def ways_to_cut(text: str, name: str) -> Iterator[WayToCut]:
         yield from _from_json(text)
         return
     lines = [(number, line) for number, line in enumerate(text.splitlines(), start=1) if line.strip()]
+    if lines and re.fullmatch(r"sep=.", lines[0][1].strip()):  # Excel's
+        del lines[0]
     above = lines[: next((place for place, each in enumerate(lines) if each[1][0] != "#"), 0)]
     lines = [each for each in lines if not each[1].startswith("#")]
     if not lines:

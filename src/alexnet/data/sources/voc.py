@@ -38,7 +38,7 @@ from alexnet.data.sources.annotation import (
 )
 from alexnet.data.sources.base import CheckedBoxes, Source
 from alexnet.data.sources.photo_files import OpenedSource, PhotoSplit
-from alexnet.data.sources.split_names import SPLITS, split_of_photo, split_of_word
+from alexnet.data.sources.split_names import split_of, split_of_photo, split_of_word
 from alexnet.data.sources.tree import Int64s, Tree
 from alexnet.errors import DataError
 from alexnet.text import counted
@@ -124,12 +124,13 @@ def _lists(tree: Tree) -> dict[str, dict[str, str]]:
     `trainval` counts where `train` is not.
     """
     found: defaultdict[str, dict[str, str]] = defaultdict(dict)
-    for name, split in (("trainval", "train"), *((split, split) for split in SPLITS)):
-        for folder in tree.listing.folders:
-            if not f"/{folder.lower()}".endswith(f"/{_LISTS}"):
-                continue
-            file = tree.listing.find(folder, f"{name}.txt")
-            if file is not None:
+    for folder in tree.listing.folders:
+        if not f"/{folder.lower()}".endswith(f"/{_LISTS}"):
+            continue
+        named = [(file, tree.listing.name(file).lower()) for file in tree.listing.files(folder)]
+        lists = [(file, name.removesuffix(".txt")) for file, name in named if name.endswith(".txt")]
+        for file, name in sorted(lists, key=lambda each: each[1] not in ("trainval", "trainvalid")):
+            if (split := split_of(name)) is not None:
                 lines = tree.text(file).splitlines()
                 above = folder[: -len(_LISTS)].rstrip("/")
                 found[above] |= {line.split()[0]: split for line in lines if line.strip()}

@@ -20,11 +20,11 @@ from alexnet.data.sources.annotation import (
     photos_by_path,
 )
 from alexnet.data.sources.base import Source
-from alexnet.data.sources.photo_files import OpenedSource
-from alexnet.data.sources.split_names import split_of_photo
+from alexnet.data.sources.photo_files import OpenedSource, PhotoIndex
+from alexnet.data.sources.split_names import SplitName, split_of_photo, split_of_word
 from alexnet.data.sources.tree import Tree
 from alexnet.errors import DataError
-from alexnet.text import first_few
+from alexnet.text import counted, first_few
 
 _FORM = "YOLO boxes"
 _CLASS_FILES = ("classes.txt", "obj.names", "_darknet.labels", "classes.names", "labels.names")
@@ -34,6 +34,7 @@ _MARGIN = 0.5
 _MAX_DIGITS = 5
 """Of the number of a class."""
 _KEY_POINTS = re.compile(r"^kpt_shape\s*:\s*\[\s*(\d{1,4})\s*,\s*(\d)\s*\]", re.MULTILINE)
+_SPLIT_ENTRY = re.compile(r"^(train|val|valid|test)\s*:[ \t]*([^\s#\[][^#\n]*?)[ \t]*(?:#.*)?$", re.MULTILINE)
 _TRIED = 20
 
 
@@ -59,16 +60,23 @@ def read(opened: OpenedSource) -> Source | None:
     if not (apart or names):
         return None
     boxed: defaultdict[str, list[BoxedPhoto]] = defaultdict(list)
+    listed, lists = _listed_splits(tree, class_files, list(photos))
+    unlisted: list[int] = []
     for path, file in photos.items():
+        if listed and path not in listed:
+            unlisted.append(file)
+            continue
         label = pairs.get(path)
         objects = [] if label is None else _objects(tree, texts[label], names, key_points)
         named, corners = [name for name, _ in objects], [box for _, box in objects]
-        boxed[split_of_photo(path)].append(BoxedPhoto(file, named, corners))
+        boxed[listed.get(path) or split_of_photo(path)].append(BoxedPhoto(file, named, corners))
     known = [*(texts[label] for label in pairs.values()), *([] if class_file is None else [class_file])]
     orphans = [path for path in texts if path not in set(pairs.values()) and "labels" in path.split("/")[:-1]]
-    known += [texts[path] for path in orphans]
+    known += [*(texts[path] for path in orphans), *lists, *unlisted]
     order = names or [str(number) for number in range(_most(boxed) + 1)]
-    return boxed_source(tree, BoxedForm(_FORM, "fractions", order), boxed, known, orphan_annotations(orphans))
+    strays = orphan_annotations(orphans)
+    strays += [f"{counted(len(unlisted), 'photo')} in no split of the YAML file"] if unlisted else []
+    return boxed_source(tree, BoxedForm(_FORM, "fractions", order), boxed, known, strays)
 
 
 def parse_names(text: str) -> list[str]:
@@ -176,6 +184,42 @@ def _are_boxes(tree: Tree, files: Sequence[int]) -> bool:
         if tried == _TRIED:
             break
     return tried > 0
+
+
+def _listed_splits(
+    tree: Tree, files: Sequence[int], photos: Sequence[str]
+) -> tuple[dict[str, SplitName], list[int]]:
+    """The split of each photo by `train:`, `val:` and `test:` of a YAML file, and the lists that it names.
+
+    Each is a folder or a list of photos. Empty if some of these are not here, or if they overlap.
+    """
+    listing, index = tree.listing, PhotoIndex(photos)
+    for yaml in files:
+        if not listing.name(yaml).lower().endswith(_YAML):
+            continue
+        found: dict[str, SplitName] = {}
+        lists: list[int] = []
+        entries = _SPLIT_ENTRY.findall(tree.text(yaml))
+        for word, value in entries:
+            place = re.sub(r"^(\.{0,2}/)+", "", _unquoted(value).replace("\\", "/")).strip("/")
+            if place.endswith(".txt"):
+                texts = [
+                    file
+                    for file in listing.ending_in(".txt")
+                    if f"/{listing.path(file)}".endswith(f"/{place}")
+                ]
+                lists += texts[:1]
+                lines = tree.text(texts[0]).splitlines() if texts else []
+                inside = [index.path(n) for line in lines if (n := index.find(line)) is not None]
+            else:
+                inside = [path for path in photos if f"/{place}/" in f"/{path}"]
+            if not inside or not found.keys().isdisjoint(inside):
+                break
+            found |= dict.fromkeys(inside, split_of_word(word))
+        else:
+            if len(entries) > 1:
+                return found, lists
+    return {}, []
 
 
 def _key_points(tree: Tree, files: Sequence[int]) -> int:
