@@ -381,10 +381,15 @@ def make_folder(path: Path) -> None:
     """Makes the folder of a store that is begun or continued; CommandError if it is something else."""
     if path.exists() and not path.is_dir():
         raise AlreadyExists(f"{path} is a file: choose another STORE")
-    begun = (path / FINGERPRINT_FILE).exists() or (path / MANIFEST_FILE).exists()
-    if path.exists() and not begun and not all(map(_is_ours, path.iterdir())):
-        raise AlreadyExists(f"{path} is not empty and not a store: choose another STORE")
+    if path.exists() and not _is_begun(path):
+        others = not all(map(_is_ours, path.iterdir()))
+        if others and not _is_begun(path):  # another process may have begun it meanwhile
+            raise AlreadyExists(f"{path} is not empty and not a store: choose another STORE")
     path.mkdir(parents=True, exist_ok=True)
+
+
+def _is_begun(path: Path) -> bool:
+    return (path / FINGERPRINT_FILE).exists() or (path / MANIFEST_FILE).exists()
 
 
 def _has_notes(path: Path) -> bool:

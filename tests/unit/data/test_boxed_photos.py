@@ -298,6 +298,15 @@ def test_key_points_after_a_box_are_left_out(tmp_path: Path) -> None:
     assert (box.x0, box.y0, box.x1, box.y1) == pytest.approx((0.4, 0.4, 0.6, 0.6))
 
 
+def test_coco_without_boxes_labels_whole_photos(tmp_path: Path) -> None:
+    listed = json.loads(coco({"a": [("dog", LARGE)], "b": [("cat", LARGE)]}))
+    for each in listed["annotations"]:
+        each["bbox"] = []
+    files = photos_in("images", {"a": [], "b": []}) | {"labels.json": json.dumps(listed).encode()}
+    source = opened(make.write(tmp_path, files))
+    assert [each.name for each in source.classes] == ["cat", "dog"] and "COCO" not in source.form
+
+
 def test_one_file_of_coco_for_all_folders_of_splits(tmp_path: Path) -> None:
     files = photos_in("images/train", {"a": []}) | photos_in("images/val", {"e": []})
     listed = {"images/train/a": [("dog", LARGE)], "images/val/e": [("cat", LARGE)]}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -432,6 +433,32 @@ def test_a_label_file_that_names_no_photo_alone_is_noted(tmp_path: Path) -> None
     assert note.startswith(
         "labels.csv is not used: its column filename names no photo of the source, or several"
     )
+
+
+def test_why_a_file_labels_no_photos_is_in_the_message(tmp_path: Path) -> None:
+    none = {**FLAT, "labels.csv": b"file,label\n0001,a\n0002,b\n0003,a\n"}
+    assert "labels.csv has columns file and label, but names none of them" in refusal(tmp_path / "1", none)
+    few = {**FLAT, "labels.csv": b"file,label\n1.jpg,a\n"}
+    assert "labels.csv labels only 1 of them" in refusal(tmp_path / "2", few)
+
+
+def test_accents_may_be_written_in_two_ways(tmp_path: Path) -> None:
+    apart, together = (unicodedata.normalize(form, "B\u00e4r") for form in ("NFD", "NFC"))
+    files = named("train", f"{apart}1.jpg", f"{apart}2.jpg", "x1.jpg", "x2.jpg")
+    rows = f"file,label\n{together}1.jpg,a\n{together}2.jpg,b\nx1.jpg,a\nx2.jpg,b\n".encode()
+    assert counts(read(tmp_path, files | {"train.csv": rows}))["train"] == {"a": 2, "b": 2}
+
+
+def test_minus_one_is_no_class_among_numbers(tmp_path: Path) -> None:
+    source = read(tmp_path, {**FLAT, "train.csv": b"file,label\n1.jpg,1\n2.jpg,0\n3.jpg,1\n4.jpg,-1\n"})
+    assert counts(source)["train"] == {"0": 1, "1": 2}
+    assert "train.csv: -1 in column label stands for no label" in source.notes
+
+
+def test_classes_that_differ_only_in_case_are_noted(tmp_path: Path) -> None:
+    rows = b"file,label\n1.jpg,Cat\n2.jpg,cat\n3.jpg,dog\n4.jpg,dog\n"
+    (note,) = read(tmp_path, {**FLAT, "train.csv": rows}).notes
+    assert note == "the classes 'Cat' and 'cat' differ only in case, blanks or accents"
 
 
 def test_several_columns_that_may_be_labels(tmp_path: Path) -> None:

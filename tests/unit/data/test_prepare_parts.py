@@ -3,6 +3,7 @@ from __future__ import annotations
 import itertools
 import os
 import platform
+import queue
 import shutil
 import threading
 from pathlib import Path
@@ -20,7 +21,7 @@ from alexnet.data.prepare import prepare
 from alexnet.data.prepare_parts import Part, PartResult, prepare_part
 from alexnet.data.sources import Source
 from alexnet.data.store import Store
-from alexnet.errors import CommandError, DataError, WorkError
+from alexnet.errors import AlreadyExists, CommandError, DataError, WorkError
 
 SETTINGS = PrepareSettings(side=24)
 
@@ -159,7 +160,7 @@ def test_a_part_that_two_processes_make_at_the_same_time(photos, expected, tmp_p
 
 
 def test_parts_that_finish_at_the_same_time_join_once(photos, expected, tmp_path, monkeypatch) -> None:
-    store, results = tmp_path / "store", list[PartResult]()
+    store, results = tmp_path / "store", queue.Queue[PartResult | BaseException]()
     together, joined = threading.Barrier(3), list[int]()
     missing, join = prepare_parts._missing, module._finish
 
@@ -173,17 +174,36 @@ def test_parts_that_finish_at_the_same_time_join_once(photos, expected, tmp_path
 
     monkeypatch.setattr(prepare_parts, "_missing", waiting)
     monkeypatch.setattr(module, "_finish", counting)
-    threads = [
-        threading.Thread(target=lambda part=part: results.append(make(photos, store, part)))
-        for part in ("1/3", "2/3", "3/3")
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert [each.store is not None for each in results] == [True] * 3
+
+    def work(part: str) -> None:
+        try:
+            results.put(make(photos, store, part))
+        except BaseException as error:
+            together.abort()
+            results.put(error)
+            raise
+
+    for part in ("1/3", "2/3", "3/3"):
+        threading.Thread(target=work, args=(part,), daemon=True).start()
+    found = [results.get() for _ in range(3)]
+    assert [isinstance(each, PartResult) and each.store is not None for each in found] == [True] * 3
     assert len(joined) == 1
     assert contents(store) == expected
+
+
+def test_a_folder_that_another_process_begins_meanwhile_is_a_store(tmp_path, monkeypatch) -> None:
+    store, is_ours = tmp_path / "store", module._is_ours
+    store.mkdir()
+    (store / "other.txt").write_text("")
+
+    def begins(path: Path) -> bool:
+        (store / module.FINGERPRINT_FILE).write_text("{}")
+        return is_ours(path)
+
+    with pytest.raises(AlreadyExists, match="not empty and not a store"):
+        module.make_folder(store)
+    monkeypatch.setattr(module, "_is_ours", begins)
+    module.make_folder(store)
 
 
 def test_other_settings_and_photos_are_refused(photos, expected, tmp_path) -> None:

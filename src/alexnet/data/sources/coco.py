@@ -48,6 +48,8 @@ def read(opened: OpenedSource) -> Source | None:
     photos = photos_by_path(tree)
     if not photos:
         return None
+    if all(map(_has_no_box, (each for content in found.values() for each in content["annotations"]))):
+        return None  # annotations of whole photos
     by_split, others = _by_split(tree, found)
     by_name: defaultdict[str, list[str]] = defaultdict(list)
     for path in photos:
@@ -143,6 +145,10 @@ class _Content:
             names, corners = [name for name, _ in objects], [box for _, box in objects]
             boxed[files[path]] = BoxedPhoto(files[path], names, corners, size)
         return list(boxed.values()), missing
+
+
+def _has_no_box(annotation: object) -> bool:
+    return isinstance(annotation, dict) and not annotation.get("bbox")
 
 
 def _annotation_files(tree: Tree) -> dict[int, Mapping[str, Any]]:

@@ -37,6 +37,7 @@ from alexnet.data.sources.photo_files import (
     PhotoIndex,
     PhotoSplit,
     Survey,
+    composed,
     find_strays,
     make_split,
 )
@@ -215,6 +216,14 @@ def _notes_on_classes(classes: Sequence[Class]) -> list[str]:
     """Notes on classes that hold anything, such as Caltech's `BACKGROUND_Google` and `257.clutter`."""
     clutter = [each.wnid for each in classes if _CLUTTER_CLASS.fullmatch(each.wnid)]
     notes = [f"the class {wnid} holds all kinds of things: remove it unless it is meant" for wnid in clutter]
+    alike: dict[str, list[str]] = {}
+    for each in classes:
+        alike.setdefault(composed(each.wnid).casefold().strip(), []).append(each.wnid)
+    notes += [
+        f"the classes {' and '.join(map(repr, names))} differ only in case, blanks or accents"
+        for names in alike.values()
+        if len(names) > 1
+    ]
     return [*notes, "there is only one class"] if len(classes) == 1 else notes
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -229,7 +230,7 @@ class PhotoIndex:
         self._by_name: dict[str, list[int]] = {}
         self._by_stem: dict[str, list[int]] = {}
         for number, path in enumerate(self._paths):
-            name = path.rpartition("/")[2]
+            name = composed(path.rpartition("/")[2])
             self._by_name.setdefault(name, []).append(number)
             self._by_stem.setdefault(_stem(name), []).append(number)
 
@@ -255,7 +256,7 @@ class PhotoIndex:
 
         Folders in `text` must be the last ones of the photo's path, or end in all of them.
         """
-        folder, _, name = text.strip().replace("\\", "/").rpartition("/")
+        folder, _, name = composed(text).strip().replace("\\", "/").rpartition("/")
         if not name:
             return None
         found = self._by_name.get(name) or self._by_stem.get(name) or self._by_stem.get(_stem(name), [])
@@ -268,7 +269,12 @@ class PhotoIndex:
 def _fit(wanted: list[str], folders: list[str]) -> bool:
     shorter = min(len(wanted), len(folders))
     ends = zip(wanted[len(wanted) - shorter :], folders[len(folders) - shorter :], strict=True)
-    return all(one.casefold() == other.casefold() for one, other in ends)
+    return all(one.casefold() == composed(other).casefold() for one, other in ends)
+
+
+def composed(text: str) -> str:
+    """The text with each letter and its accent as one character: macOS writes names of files as two."""
+    return text if text.isascii() else unicodedata.normalize("NFC", text)
 
 
 def _stem(name: str) -> str:

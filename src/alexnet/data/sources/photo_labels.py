@@ -22,7 +22,7 @@ from alexnet.data.sources.devkit import find_devkit
 from alexnet.data.sources.folders import CLASSES_SHOWN, ArrangedPhotos, Place, left_out_folders
 from alexnet.data.sources.label_files import FORMS, label_photos
 from alexnet.data.sources.photo_files import PhotoIndex, class_in_name, is_clutter
-from alexnet.data.sources.photo_table import read_table
+from alexnet.data.sources.photo_table import named_columns, read_table
 from alexnet.data.sources.split_names import SPLIT_FOLDERS, SplitName, split_in
 from alexnet.data.sources.table_file import TABLE_SUFFIXES
 from alexnet.data.sources.text_files import MetadataFiles, TextFile, chosen_texts
@@ -278,11 +278,7 @@ class PhotoLabels:
         )
         paths = self.photos.paths(numbers)
         index = PhotoIndex(paths)
-        reasons = [
-            f"{table.file}: {table.rejected}"
-            for text in self._texts_for(split)
-            if (table := read_table(text, index, self.options)) is not None and table.rejected
-        ]
+        reasons = [reason for text in self._texts_for(split) if (reason := self._why_not(text, index))]
         reasons += [f"{file} is of a form that is not read" for file in self.files.unreadable_lists]
         for file in self.files.no_text:
             is_table = file.lower().endswith(TABLE_SUFFIXES)
@@ -294,6 +290,18 @@ class PhotoLabels:
         if len(counts) > 1 and min(counts.values()) > 1 and sum(counts.values()) >= _MOST * len(paths):
             advice += f", or use --labels-from-names (classes {first_few(sorted(counts), CLASSES_SHOWN)})"
         return f"{'; '.join([found, *reasons[:2]])}{'; or' if reasons else ':'} {advice}"
+
+    def _why_not(self, text: TextFile, index: PhotoIndex) -> str:
+        """Why a file does not label these photos, though it looks as if it could; empty for other files."""
+        table = read_table(text, index, self.options)
+        image, label = named_columns(text)
+        if table is not None and table.rejected:
+            return f"{text.file}: {table.rejected}"
+        if table is not None and table.labels:
+            return f"{text.file} labels only {len(table.labels):,} of them"
+        if table is None and image and label:
+            return f"{text.file} has columns {image} and {label}, but names none of them"
+        return ""
 
     def _refuse_empty_classes(self, split: SplitName, level: int) -> None:
         """DataError for a folder beside class folders that has files, but no photos.

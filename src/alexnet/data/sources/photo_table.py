@@ -274,6 +274,9 @@ def _table(
             else:
                 unknown_splits[cell] = None
     texts = {value for value, _ in labels.values()}
+    if {"-1", "0"} <= texts and all(map(is_whole_number, texts - {"-1"})):
+        missing["-1"] = None
+        labels = {photo: found for photo, found in labels.items() if found[0] != "-1"}
     # A list of splits is no list of classes.
     if len(texts) > 1 and not options.label_column and all(map(split_of, texts)):
         splits = {photo: split_of(value) or "" for photo, (value, _) in labels.items()}

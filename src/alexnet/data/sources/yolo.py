@@ -245,7 +245,8 @@ def _objects(
             label, *numbers = line.split()
             values = [float(each) for each in numbers]
             if not label.isdecimal() or len(label) > _MAX_DIGITS:
-                raise DataError(f"{where}: {label[:40]!r} is no number of a class")
+                digits = f": it has {len(label)} digits" if label.isdecimal() else ""
+                raise DataError(f"{where}: {label[:40]!r} is not a class number{digits}")
             if names and int(label) >= len(names):
                 raise DataError(f"{where}: class {label}, but there are names for {len(names)}")
             corners = _corners(values[:4] if key_points and len(values) == 4 + key_points else values)
