@@ -292,7 +292,7 @@ class PhotoLabels:
         return f"{'; '.join([found, *reasons[:2]])}{'; or' if reasons else ':'} {advice}"
 
     def _why_not(self, text: TextFile, index: PhotoIndex) -> str:
-        """Why a file does not label these photos, though it looks as if it could; empty for other files."""
+        """Why a file does not label these photos, or empty if it was never meant to."""
         table = read_table(text, index, self.options)
         image, label = named_columns(text)
         if table is not None and table.rejected:

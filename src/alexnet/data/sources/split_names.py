@@ -174,6 +174,6 @@ def split_of_path(path: str) -> str:
 def split_of_photo(path: str) -> str:
     """The split that the folders of a photo name; `train` if they name none.
 
-    The name of a photo says nothing about it: `val/crash_test_12.jpg` is of `val`.
+    The name of a photo does not decide its split: `val/crash_test_12.jpg` is of `val`.
     """
     return split_of_path(f"{path.rpartition('/')[0]}/photo.jpg")
