@@ -134,7 +134,8 @@ def measure(photos: Path, out: Path, per_class: int, seed: int, seen: int) -> It
         spent[each.name] = None if begun else (time.monotonic() - start) / 60
         made[each.name] = _tested(place, store)
         end = training_end(place.metrics_file)
-        yield row(each.name, made[each.name], spent[each.name], position(place).step or 0, end and end.error)
+        updates = 0 if each.config.classic is not None else position(place).step or 0
+        yield row(each.name, made[each.name], spent[each.name], updates, end and end.error)
     for names in (each for each in AVERAGES if set(each) <= set(made)):
         mean = ensemble.mean([made[name] for name in names])
         yield row(" + ".join(names), mean, None, 0, None)

@@ -45,7 +45,7 @@ def short() -> Iterator[None]:
     speed = Speed(500.0, FisherSpeed(5e-5, 0.005, per_pair=5e-7, per_cube=2e-11))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fitting_candidates, "MAX_EPOCHS", 4)
-        patch.setattr(fitting_candidates, "FISHER_PHOTOS", 0)
+        patch.setattr(fitting_candidates, "FISHER_DESCRIPTORS", 10**12)
         patch.setattr(fitting, "measure_speed", lambda photos, device: speed)
         yield
 
@@ -216,7 +216,7 @@ def test_what_is_missing_is_named(photos: Path, tmp_path: Path) -> None:
 def test_a_candidate_that_takes_too_long_is_left_out(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fitting_candidates, "FISHER_PHOTOS", 5000)
+    monkeypatch.setattr(fitting_candidates, "FISHER_DESCRIPTORS", 64_000)
     train, clock, lines = fitting.train, [0.0], []
 
     def slow(config: Any, store: Any, place: Path, **options: Any) -> Any:
@@ -235,7 +235,7 @@ def test_a_candidate_that_takes_too_long_is_left_out(
 def test_a_signal_after_the_limit_of_a_candidate_stops_the_fit(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fitting_candidates, "FISHER_PHOTOS", 5000)
+    monkeypatch.setattr(fitting_candidates, "FISHER_DESCRIPTORS", 64_000)
     train, clock = fitting.train, [0.0]
 
     def interrupted(config: Any, store: Any, place: Path, **options: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Container
 from dataclasses import dataclass
 
@@ -37,8 +38,9 @@ START_SECONDS = 2.0
 """Until a candidate's training begins, and for its test on the validation photos."""
 MODERN_COST = 2.0
 """Estimated time of a photo's training in `alexnet-modern`, relative to the small network."""
-FISHER_PHOTOS = 5000
-"""At most so many training photos for `sift-fv`: the time for its classifiers grows with their cube."""
+FISHER_PHOTOS = 500, 5000
+"""Fewest and most training photos of `sift-fv` if there are so many: the time for its classifiers grows with
+their cube, so it may be trained on a part of the photos."""
 FISHER_DESCRIPTORS = 64_000
 """Descriptors that a codebook of `sift-fv` is learned from: 250 for each word. The recipe has 250,000."""
 LARGE_COST = 2 / 3 * (LARGE_INPUT / INPUT) ** 2
@@ -144,10 +146,11 @@ def plan(
     found, left, epochs_per_second = [_linear(photos, seed)], seconds, speed.network / photos.train
     reserved, not_tried = 0.0, list[NotTried]()
 
-    def fits(name: str, cost: float, share: float, unneeded: float = 0.0) -> bool:
+    def fits(name: str, cost: float, share: float, unneeded: float = 0.0, refitted: bool = True) -> bool:
         """Whether a candidate of this cost is tried; its time is then taken.
 
         It may take a share of the time, or the seconds that no other candidate needs, if they are more.
+        `refitted`: whether time for its refit is reserved, too.
         """
         nonlocal left, reserved
         if name in done:
@@ -159,20 +162,20 @@ def plan(
             not_tried.append(NotTried(name, reason))
             return False
         left -= cost + START_SECONDS
-        reserved = max(reserved, cost * photos.refit)
+        if refitted:
+            reserved = max(reserved, cost * photos.refit)
         return True
 
     if photos.side < LARGE_TEST_SIZE:
         not_tried.append(NotTried(LINEAR_LARGE, f"photos have fewer than {LARGE_TEST_SIZE} pixels"))
     elif fits(LINEAR_LARGE, LARGE_COST / epochs_per_second, LARGE_SHARE):
         found.append(_linear_large(photos, seed))
-    if photos.train > FISHER_PHOTOS:
-        not_tried.append(NotTried(FISHER, f"more than {FISHER_PHOTOS:,} training photos"))
-    else:
-        cost = speed.fisher.seconds(photos.train, FISHER_DESCRIPTORS, photos.predicted)
-        unneeded = _unneeded(photos, left, epochs_per_second)
-        if fits(FISHER, cost, FISHER_SHARE, unneeded):
-            found.append(_fisher(photos, seed, max(FISHER_SHARE * seconds, unneeded) / 60))
+    unneeded = _unneeded(photos, left, epochs_per_second)
+    most = max(FISHER_SHARE * seconds, unneeded)
+    part = _fisher_photos(photos, most, speed.fisher)
+    cost = _fisher_cost(part, photos, speed.fisher)
+    if fits(FISHER, cost, FISHER_SHARE, unneeded, refitted=part == photos.train):
+        found.append(_fisher(photos, seed, most / 60, part))
     left -= START_SECONDS  # of `fine-tuned`
     if (left - reserved) * epochs_per_second >= 1:
         left -= reserved
@@ -195,6 +198,18 @@ def plan(
     elif scratch:
         found.append(_small(photos, seed, _Length.within(scratch, epochs_per_second)))
     return Plan(tuple(found), tuple(not_tried))
+
+
+def _fisher_photos(photos: PhotoCounts, seconds: float, speed: FisherSpeed) -> int:
+    """How many of the training photos `sift-fv` can use in so many seconds, within `FISHER_PHOTOS`."""
+    fewest, most = (min(photos.train, limit) for limit in FISHER_PHOTOS)
+    counts = range(most + 1)
+    affordable = bisect_right(counts, seconds, key=lambda count: _fisher_cost(count, photos, speed))
+    return max(fewest, affordable - 1)
+
+
+def _fisher_cost(count: int, photos: PhotoCounts, speed: FisherSpeed) -> float:
+    return speed.seconds(count, FISHER_DESCRIPTORS, photos.predicted)
 
 
 def _unneeded(photos: PhotoCounts, left: float, epochs_per_second: float) -> float:
@@ -300,12 +315,16 @@ def _modern(photos: PhotoCounts, seed: int, length: _Length) -> Candidate:
     return Candidate(MODERN, "AlexNet as one would build it today, from random weights", config)
 
 
-def _fisher(photos: PhotoCounts, seed: int, max_minutes: float) -> Candidate:
+def _fisher(photos: PhotoCounts, seed: int, max_minutes: float, part: int = 0) -> Candidate:
+    """Trained on `part` of the photos, all if 0."""
     side = photos.side
     settings = [f"data.image_size={side}", f"data.input_size={side}", f"training.seed={seed}"]
     settings += [f"classic.sample_descriptors={FISHER_DESCRIPTORS}", "classic.classifier=least-squares"]
     config = override(recipes.get("sift-fv"), settings)
     title = "SIFT and color as Fisher vectors, linear classifiers"
+    if part and part < photos.train:
+        config = override(config, [f"data.max_images={part}"])
+        title += f", on {part:,} of the photos"
     return Candidate(FISHER, title, config, max_minutes=max_minutes)
 
 

@@ -422,7 +422,7 @@ class _Fitting:
             title=candidate.title,
             recipe=candidate.config.recipe,
             seconds=time.monotonic() - start,
-            updates=reached.step or 0,
+            updates=0 if candidate.config.classic is not None else reached.step or 0,
             epochs=reached.epoch or 0,
             training_error=end and end.error,
             errors=wrong_predictions(made),
@@ -474,7 +474,8 @@ class _Fitting:
             used = time.monotonic() - self.start
             left = 60 * self.options.minutes - used - self._after_training(photos)
             done = has_finished(RunDir(self.run / again).metrics_file)
-            if result.init_from is None:  # a fit of an earlier version
+            config = RunDir(self.run / name).config()
+            if result.init_from is None or config.data.max_images:  # of an earlier version; has photos enough
                 continue
             if not done and seconds > left:
                 self.log(f"{name}: not retrained with the validation photos added: no time left")
@@ -482,7 +483,6 @@ class _Fitting:
             now = f"already retrained on {both:,}" if done else f"retraining on {both:,}"
             took = "" if done else f", about {duration(seconds)}"
             self.log(f"{name}: {now} photos, with the validation photos included{took}")
-            config = RunDir(self.run / name).config()
             config = replace(config, data=replace(config.data, train_splits=(TRAIN, VALIDATION)))
             try:
                 self._train(config, again, store, result.init_from)

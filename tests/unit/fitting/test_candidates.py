@@ -39,11 +39,12 @@ def names(train: int, classes: int, seconds: float) -> list[str]:
     ("train", "classes", "seconds", "wanted"),
     [
         (120, 6, 500, ["linear", "linear-large", "sift-fv", "fine-tuned"]),
-        (3000, 5, 500, ["linear", "linear-large", "fine-tuned"]),  # sift-fv would take 210 s
+        (3000, 5, 500, ["linear", "linear-large", "sift-fv", "fine-tuned"]),  # sift-fv on a part of them
         (1000, 2, 1700, ["linear", "linear-large", "sift-fv", "fine-tuned", "small"]),
         (3000, 5, 3600, ["linear", "linear-large", "sift-fv", "fine-tuned", "alexnet-modern"]),
         (3000, 30, 3600, ["linear", "linear-large", "sift-fv", "fine-tuned"]),
-        (100_000, 100, 500, ["linear"]),  # not one epoch fits
+        (100_000, 100, 500, ["linear", "sift-fv"]),  # not one epoch fits
+        (100_000, 100, 100, ["linear"]),
         (120, 6, 0, ["linear"]),
     ],
 )
@@ -65,7 +66,7 @@ def test_candidates_are_valid_and_fit_into_the_time(
         assert config.training.seed == 3
         assert each.name == FISHER or 1 <= config.training.batch_size <= train
         if each.name == FISHER:
-            cost = speed.fisher.seconds(train, FISHER_DESCRIPTORS)
+            cost = speed.fisher.seconds(config.data.max_images or train, FISHER_DESCRIPTORS)
             assert cost <= FISHER_SHARE * seconds or cost + MAX_EPOCHS * train / network <= seconds
             needed += cost
         elif each.name == LINEAR_LARGE:
@@ -96,7 +97,7 @@ def test_photos_that_were_stored_smaller_are_not_enlarged() -> None:
     [
         (PhotoCounts(120, 6, 128), 500, {"small": "fewer than 500 training photos per class"}),
         (PhotoCounts(3000, 5, 100), 100_000, {"linear-large": "photos have fewer than 128 pixels"}),
-        (PhotoCounts(6000, 5, 128), 100_000, {"sift-fv": "more than 5,000 training photos"}),
+        (PhotoCounts(6000, 5, 128), 100_000, {}),
         (PhotoCounts(3000, 5, 128), 3600, {}),
         (PhotoCounts(3000, 5, 128), 1200, {"small": "no time for 30 epochs"}),
         (PhotoCounts(120, 6, 128), 60, {"sift-fv": "about 38 s, more than 40 % of the time"}),
@@ -137,6 +138,25 @@ def test_sift_fv_may_take_the_time_that_no_other_candidate_needs() -> None:
     assert [each.name for each in both.candidates] == ["linear", "sift-fv", "fine-tuned"]
     for fine_tuned in (without.candidates[-1], both.candidates[-1]):
         assert (fine_tuned.config.schedule.epochs, fine_tuned.config.schedule.minutes) == (MAX_EPOCHS, 0)
+
+
+@pytest.mark.parametrize(
+    ("train", "seconds", "part"),
+    [(3000, 3600, 3000), (3000, 500, 2858), (3000, 150, 544), (20_000, 500, 2858), (20_000, 10_000, 5000)],
+)
+def test_sift_fv_is_trained_on_as_many_photos_as_there_is_time_for(
+    train: int, seconds: float, part: int
+) -> None:
+    found = {each.name: each for each in plan(PhotoCounts(train, 5, 100), seconds, SPEED, 0).candidates}
+    assert (found[FISHER].config.data.max_images or train) == pytest.approx(part, abs=1)
+    said = f"on {found[FISHER].config.data.max_images:,} of the photos"
+    assert (said in found[FISHER].described) == (part < train)
+
+
+def test_sift_fv_needs_500_photos_if_there_are_so_many() -> None:
+    found = plan(PhotoCounts(3000, 5, 100), 140, SPEED, 0)
+    assert FISHER not in [each.name for each in found.candidates]
+    assert {each.name: each.reason for each in found.not_tried}[FISHER] == "about 58 s, more than 40 % of the time"
 
 
 def test_a_network_from_random_weights_needs_all_the_time_there_is() -> None:
