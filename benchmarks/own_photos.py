@@ -240,7 +240,7 @@ def _predict(model: nn.Module, images: Tensor) -> Tensor:
 
 
 def modern(division: Division, folder: Path, seed: int, minutes: float) -> Labels:
-    """Predictions of `alexnet-modern` at 128 pixels, trained for about so many minutes, as the README has it.
+    """Predictions of `alexnet-modern` at 128 pixels, trained for about `minutes`, as the README has it.
 
     Its training shows no validation photos but the test photos' error; the last weights are used.
     """

@@ -55,7 +55,7 @@ def as_csv(rows: Iterable[Measurement]) -> str:
 
 
 def write_csv(path: Path, rows: Iterable[Measurement]) -> None:
-    """Writes `as_csv` to a file; WorkError if the disk refuses."""
+    """Writes `as_csv` to a file; WorkError if the disk is full or not writable."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(as_csv(rows))

@@ -32,6 +32,7 @@ from tools import (
     result_tables,
     scaling,
     views,
+    whole_tiny,
     why_so_long,
 )
 from tools.star_course import star_course
@@ -46,6 +47,7 @@ TABLES: dict[str, Callable[[Path], Table]] = {
     "table-2": paper_tables.table_2,
     "views-gain": views.views_gain,
     "views-cost": views.views_cost,
+    "whole-tiny": whole_tiny.whole_tiny,
     "what-came-after": what_came_after,
     "localization": result_tables.localization,
     "objects": result_tables.detection,
@@ -93,6 +95,7 @@ TEXTS: dict[str, Callable[[], str]] = {
 
 PICTURES: dict[str, Callable[[Path], tuple[Figure, str]]] = {
     "why-so-long": why_so_long.picture,
+    "whole-tiny": whole_tiny.picture,
     "own-photos-candidates": own_photos.picture,
     "response-norm": lecture.response_norm_picture,
     "contest": lecture.contest_picture,

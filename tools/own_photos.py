@@ -14,7 +14,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator, PercentFormatter
 
 from alexnet.report.plots.style import COLORS
-from alexnet.report.tables import ABSENT, Table
+from alexnet.report.tables import ABSENT, Table, percent, rate
+from alexnet.runs.results import Rate
 from alexnet.text import percentage
 from benchmarks import candidates, own_photos
 from tools.results_io import NOT_RECORDED
@@ -26,6 +27,7 @@ METHODS = {
     "tutorial-net": "tutorial network",
     "alexnet-modern": "`alexnet-modern` alone",
 }
+GAIN = "tutorial network minus `fit` (points)"
 CANDIDATES = ("linear", "linear-large", "fine-tuned", "small", "alexnet-modern", "sift-fv")
 """In the order of the table and of the colors."""
 
@@ -33,15 +35,51 @@ _Row = TypeVar("_Row", own_photos.Row, candidates.Row)
 
 
 def rivals(results: Path) -> Table:
-    """The error of each method on each set of photos, whole and with few photos."""
+    """The error of each method on each set of photos, whole and with few photos.
+
+    The interval of a mean over seeds is that of the test photos of all seeds together.
+    """
     rows = own_photos.read(results / FOLDER)
-    columns = ("photos", "of each class", "training photos", "test photos", *METHODS.values())
+    columns = ("photos", "of each class", "training photos", "test photos", "seeds", *METHODS.values(), GAIN)
     body: list[Sequence[str]] = []
     for photos, per_class in _sets(rows):
         here = [row for row in rows if (row.photos, row.per_class) == (photos, per_class)]
-        errors = [_errors([row for row in here if row.method == method]) for method in METHODS]
-        body.append((*_described(photos, per_class, here), *_cells(errors)))
-    return _table(columns, body, "the same CPU time as `fit` for the tutorial network")
+        of_methods = [[row for row in here if row.method == method] for method in METHODS]
+        lowest = min(_pooled(each).error for each in of_methods if each)
+        seeds = ", ".join(str(row.seed) for row in of_methods[0])
+        cells = [_rival(each, lowest) for each in of_methods]
+        body.append((*_described(photos, per_class, here), seeds or ABSENT, *cells, _gain(here)))
+    notes = (
+        "Top-1 errors in %: means over seeds, with 95 % intervals over the test photos of all seeds "
+        "together. Another seed is another division of the photos, with other weights. The tutorial network "
+        "has the same CPU time as `fit`. Bold is the lowest mean.",
+        "Points: mean over seeds, with the lowest and highest in parentheses.",
+    )
+    return _table(columns, body, notes)
+
+
+def _pooled(rows: Sequence[own_photos.Row]) -> Rate:
+    return Rate.of(sum(row.errors for row in rows), sum(row.test_photos for row in rows))
+
+
+def _rival(rows: Sequence[own_photos.Row], lowest: float) -> str:
+    if not rows:
+        return ABSENT
+    found = _pooled(rows)
+    shown = rate(found)
+    number = percent(found.error)
+    return shown.replace(number, f"**{number}**", 1) if found.error == lowest else shown
+
+
+def _gain(rows: Sequence[own_photos.Row]) -> str:
+    """The error of the tutorial's network minus that of `fit`, in points, seed by seed."""
+    errors = {(row.method, row.seed): row.errors / row.test_photos for row in rows}
+    gains = [
+        error - errors["fit", seed]
+        for (method, seed), error in errors.items()
+        if method == "tutorial-net" and ("fit", seed) in errors
+    ]
+    return _cell(gains, is_lowest=False) if gains else ABSENT
 
 
 def by_photos(results: Path) -> Table:
@@ -56,7 +94,12 @@ def by_photos(results: Path) -> Table:
             _errors([row for row in here if row.candidate == name]) for name in (*CANDIDATES, *averages)
         ]
         body.append((*_described(photos, per_class, here), *_cells(errors)))
-    return _table(columns, body, "the center crop")
+    notes = (
+        "Top-1 errors in %, the center crop: mean over seeds, with the lowest and highest of them in "
+        "parentheses; another seed is another division of the photos, with other weights. Without "
+        "parentheses: one run. Bold is the lowest mean, among those over the most seeds.",
+    )
+    return _table(columns, body, notes)
 
 
 def training(results: Path) -> Table:
@@ -149,11 +192,6 @@ def _cell(errors: list[float], is_lowest: bool) -> str:
     return f"{f'**{found}**' if is_lowest else found}{spread}"
 
 
-def _table(columns: Sequence[str], body: Sequence[Sequence[str]], what: str) -> Table:
+def _table(columns: Sequence[str], body: Sequence[Sequence[str]], notes: Sequence[str]) -> Table:
     empty = [(NOT_RECORDED, *[ABSENT] * (len(columns) - 1))]
-    notes = (
-        f"Top-1 errors in %, {what}: mean over seeds, with the lowest and highest of them in parentheses; "
-        "another seed is another division of the photos, with other weights. Without parentheses: one run. "
-        "Bold is the lowest mean, among those over the most seeds.",
-    )
     return Table(columns, body or empty, numeric=frozenset(columns[2:4]), notes=notes)

@@ -8,6 +8,7 @@ from alexnet.published.alexnet import TABLE_1, TABLE_2
 from alexnet.published.rows import TEST, VAL
 from alexnet.report.evaluation_tables import TRAINING_COLUMNS, TRAINING_NOTE
 from alexnet.report.tables import ABSENT, Table, percent, rate
+from tools.recorded_state import stale_notes
 from tools.results_io import by_views, config_of, difference, training
 
 SYSTEMS = {
@@ -141,6 +142,7 @@ def table_2(results: Path) -> Table:
         f"Paper: ILSVRC-2012, ten crops (table 2). Ours: Imagenette's validation photos{photos}. In "
         "parentheses: 95 % intervals. Reductions: ten crops, intervals paired over the same photos.",
         TRAINING_NOTE,
+        *stale_notes(results, [recorded for _, recorded in MODELS.values() if (results / recorded).is_dir()]),
     )
     return Table(columns, rows, notes=notes, numeric=frozenset(columns[1:4]))
 

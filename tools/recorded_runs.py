@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from dataclasses import replace
 
 from alexnet import recipes
 from alexnet.errors import CommandError
@@ -183,6 +184,8 @@ HALF = (
     "model.architecture.regression=[2048,512]",
 )
 """Half of OverFeat's maps and units, for photos with boxes, on two cores."""
+_GLOROT = ("data.scales=[0,0]", "model.architecture.initialization=glorot")
+"""VGG without pre-training of a shallower network (footnote 1 of its paper), on small photos."""
 MANY_VIEWS = (*VIEWS, "multi-crop", "dense@256", "dense@256,288,320", "dense+multi-crop@256")
 """Views for models that slide, at scales for which steps of 32 pixels reach the border."""
 BOX_VIEWS = ("center", "dense@72", "dense@72,104")
@@ -286,6 +289,71 @@ _AFTER = (
     ),
     *_BOXES,
 )
+LONG_EPOCHS = 60
+"""Epochs on small photos until training errors have come down, about 4,400 updates."""
+_BATCHNORM = (
+    'model.architecture.stages=[["batchnorm","relu","pool"],["batchnorm","relu","pool"],["batchnorm","relu"],'
+    '["batchnorm","relu"],["batchnorm","relu","pool"],["relu","dropout"],["relu","dropout"]]'
+)
+"""AlexNet with batch normalization after each convolution, as in VGG, and no response normalization."""
+_LONGER = tuple(
+    replace(made, name=f"{IMAGENETTE.name}-side-{SMALL_SIDE}-{LONG_EPOCHS}-epochs-{name}")
+    for name, made in (
+        (
+            name,
+            _after(
+                *(IMAGENETTE, SMALL_SIDE, recipe, f"Later models, trained longer: {shows}"),
+                *("data.input_size=64", "training.batch_size=128", *overrides),
+                epochs=LONG_EPOCHS,
+                views=VIEWS,
+            ),
+        )
+        for name, recipe, shows, overrides in (
+            ("alexnet-2012", "alexnet-2012", "AlexNet.", ()),
+            ("alexnet-2012-batchnorm", "alexnet-2012", "AlexNet with batch normalization.", (_BATCHNORM,)),
+            ("vgg-a", "vgg-a", "VGG-A without normalization.", _GLOROT),
+            ("vgg-a-lrn", "vgg-a-lrn", "VGG-A with response normalization.", _GLOROT),
+            ("vgg-a-batchnorm", "vgg-a-batchnorm", "VGG-A with batch normalization.", ("data.scales=[0,0]",)),
+        )
+    )
+)
+FULL_SIDE, FULL_INPUT, FULL_EPOCHS = 224, 200, 100
+"""Imagenette's photos at the size they have, and 100 passes."""
+_TORCHVISION = tuple((f"alexnet-torchvision-lr-{rate:g}", rate) for rate in (0.01, 0.03))
+
+
+def _long(name: str, recipe: str, epochs: int, *overrides: str, seed: int) -> RecordedRun:
+    """A run on Imagenette's photos as they are, with as many updates as AlexNet's; for a GPU."""
+    return RecordedRun(
+        name=f"{RAW_IMAGENETTE.name}-side-{FULL_SIDE}-{name}" + (f"-seed-{seed}" if seed else ""),
+        recipe=recipe,
+        source=RAW_IMAGENETTE,
+        side=FULL_SIDE,
+        overrides=(
+            *(f"data.image_size={FULL_SIDE}", f"data.input_size={FULL_INPUT}", f"schedule.epochs={epochs}"),
+            *("training.precision=bfloat16", *overrides),
+        ),
+        seed=seed,
+        shows=f"Recipes with {FULL_EPOCHS} passes, on photos of {FULL_SIDE} pixels: {name}.",
+    )
+
+
+_LONG = tuple(
+    run
+    for seed in range(3)
+    for run in (
+        _long("alexnet-2012", "alexnet-2012", FULL_EPOCHS, seed=seed),
+        _long("alexnet-modern", "alexnet-modern", FULL_EPOCHS, seed=seed),
+        *(
+            _long(
+                *(name, "alexnet-torchvision", 2 * FULL_EPOCHS, f"optimizer.lr={rate:g}"),
+                f"schedule.step_epochs={2 * FULL_EPOCHS / 3:.4f}",
+                seed=seed,
+            )
+            for name, rate in _TORCHVISION
+        ),
+    )
+)
 COLOR = ("data.channels=3", "data.mirror=yes")
 """Settings that a LeNet needs for photos."""
 _BEFORE = tuple(
@@ -305,7 +373,7 @@ WHOLE_EPOCHS = {"alexnet-2012": 40, "alexnet-modern": 40, "lenet-5": 20}
 
 
 def _whole_tiny(recipe: str, per_class: int, *overrides: str, seed: int = 0) -> RecordedRun:
-    """A system on all 200 classes of Tiny ImageNet, with so many photos of each."""
+    """A system on all 200 classes of Tiny ImageNet, with `per_class` training photos of each."""
     photos, config = per_class * TINY_TOTAL, recipes.get(recipe)
     side = SMALL_SIDE if recipe in WHOLE_SIZES else min(config.data.image_size, 2 * TINY_SIDE)
     epochs = WHOLE_EPOCHS.get(recipe, 0) * TINY_WHOLE.training_photos // photos
@@ -345,7 +413,10 @@ _WHOLE = tuple(
     )
     for seed in seeds
 )
-RUNS = (*_SINGLE, *_PLAIN, *_PRETRAINED, *_STAR, *_DIGITS, *_SIZES, *_BEFORE, *_AS_SMALL, *_AFTER, *_WHOLE)
+RUNS = (
+    *(*_SINGLE, *_PLAIN, *_PRETRAINED, *_STAR, *_DIGITS, *_SIZES, *_BEFORE, *_AS_SMALL, *_AFTER, *_LONGER),
+    *(*_LONG, *_WHOLE),
+)
 
 _FIVE = (_SINGLE[0].name, *(run.name for run in _PLAIN))
 ENSEMBLES = (

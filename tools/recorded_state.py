@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -40,6 +40,14 @@ def why_to_make(recorded: Recorded, results: Path) -> str:
     weights = _weights_sha256(results / recorded.init_from) if recorded.init_from else ""
     changed = changes_since(RunDir(folder), recorded.spec(), weights_sha256=weights)
     return f"stale: {'; '.join(changed)}" if changed else ""
+
+
+def stale_notes(results: Path, names: Iterable[str]) -> list[str]:
+    """A note for a table with those of these results that were made with other settings than today's."""
+    wanted = {*names}
+    whys = {each.name: why_to_make(each, results) for each in ALL if each.name in wanted}
+    stale = [f"`{name}` ({why})" for name, why in whys.items() if why.startswith("stale")]
+    return [f"To be made again, since settings have changed: {'; '.join(stale)}."] if stale else []
 
 
 def _weights_sha256(folder: Path) -> str:

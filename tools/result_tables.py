@@ -29,6 +29,7 @@ from alexnet.report.tables import ABSENT, Table, percent, percent_interval
 from alexnet.runs.metrics_log import training_end, training_seconds
 from alexnet.runs.results import EvalResult
 from alexnet.runs.run_dir import RunDir
+from tools.recorded_state import stale_notes
 from tools.results_io import NOT_RECORDED, by_views, read_csv, training
 
 IMAGE_SIZE = 128
@@ -94,7 +95,11 @@ def imagenette(results: Path) -> Table:
         *("epochs", "minutes", *TRAINING_COLUMNS, "seed"),
     )
     machines = sorted({run.machine for run in runs})
-    notes = [TRAINING_NOTE, *([f"Trained on {' and '.join(machines)}."] if machines else [])]
+    notes = [
+        TRAINING_NOTE,
+        *([f"Trained on {' and '.join(machines)}."] if machines else []),
+        *stale_notes(results, [run.folder.name for run in runs]),
+    ]
     return Table(columns, rows, numeric=frozenset(columns[1:]), notes=notes)
 
 

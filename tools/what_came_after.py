@@ -7,16 +7,20 @@ from pathlib import Path
 from alexnet.report.evaluation_tables import TRAINING_COLUMNS, TRAINING_NOTE
 from alexnet.report.tables import ABSENT, Table, rate
 from alexnet.runs.metrics_log import training_seconds
+from tools.recorded_state import stale_notes
 from tools.results_io import NOT_RECORDED, by_views, config_of, difference, training
 
 NETWORKS = {
     "AlexNet, 2012": "alexnet-2012",
     "OverFeat fast, 2013": "overfeat-fast",
     "VGG-A with batch normalization, 2014": "vgg-a-batchnorm",
+    "AlexNet with batch normalization": "alexnet-2012-batchnorm",
+    "VGG-A, 2014": "vgg-a",
+    "VGG-A with response normalization, 2014": "vgg-a-lrn",
 }
-"""The row's name, and its recipe."""
-DATA = ("imagenette-side-256", "imagenette-side-72")
-"""First part of the names of recorded results: photos as large as the papers', and small ones."""
+"""The row's name, and the last part of the name of its recorded result."""
+DATA = ("imagenette-side-256", "imagenette-side-72", "imagenette-side-72-60-epochs")
+"""First part of the names of recorded results: photos as large as the papers', small ones, and longer."""
 VIEWS = "ten"
 
 
@@ -33,10 +37,14 @@ def what_came_after(results: Path) -> Table:
         for name, recipe in NETWORKS.items()
         if (row := _row(results, data, name, recipe))
     ]
+    there = [
+        name for data in DATA for last in NETWORKS.values() if (results / (name := f"{data}-{last}")).is_dir()
+    ]
     notes = (
         "Ten crops. Differences are from AlexNet on photos of the same size, with intervals paired over "
         "the same photos. One run each.",
         TRAINING_NOTE,
+        *stale_notes(results, there),
     )
     numeric = frozenset((*columns[4:8], columns[9]))
     return Table(columns, rows or [(NOT_RECORDED,) + (ABSENT,) * 10], notes=notes, numeric=numeric)

@@ -229,7 +229,7 @@ def test_a_candidate_that_takes_too_long_is_left_out(
     monkeypatch.setattr(fitting.time, "monotonic", lambda real=time.monotonic: real() + clock[0])
     made = fit_photos(photos, tmp_path / "run", replace(OPTIONS, log=lines.append)).fit
     assert "sift-fv" not in [each.name for each in made.candidates]
-    assert any(line.startswith("sift-fv: not finished within its limit of") for line in lines)
+    assert any(line.startswith("sift-fv: skipped, not finished within") for line in lines)
 
 
 def test_a_signal_after_the_limit_of_a_candidate_stops_the_fit(
@@ -312,7 +312,7 @@ def test_a_candidate_that_diverges_is_left_out(
 
     monkeypatch.setattr(fitting, "train", diverges)
     made = fit_photos(photos, tmp_path / "run", replace(OPTIONS, log=lines.append)).fit
-    assert "fine-tuned: left out, the loss of update 2 is not finite" in lines
+    assert "fine-tuned: skipped, the loss of update 2 is not finite" in lines
     assert made.chosen and "fine-tuned" not in [each.name for each in made.candidates]
 
 

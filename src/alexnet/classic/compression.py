@@ -202,7 +202,7 @@ class FeatureFile:
         self.device = torch.device(device)
 
     def create(self) -> None:
-        """Creates the file; CannotWrite if the disk refuses."""
+        """Creates the file; CannotWrite if the disk is full or not writable."""
         shape = self.count, self.codec.width(self.size)
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)

@@ -128,9 +128,9 @@ def paired_interval(before: npt.NDArray[np.bool_], after: npt.NDArray[np.bool_])
     intervals for comparing matched proportions": Wald's interval after half an image is added to each cell.
     """
     images = len(before) + 2
-    mended, spoilt = (float(np.sum(each)) + 0.5 for each in (before & ~after, after & ~before))
-    difference = (mended - spoilt) / images
-    half = NORMAL_97_5 * math.sqrt((mended + spoilt) / images - difference**2) / math.sqrt(images)
+    fixed, broken = (float(np.sum(each)) + 0.5 for each in (before & ~after, after & ~before))
+    difference = (fixed - broken) / images
+    half = NORMAL_97_5 * math.sqrt((fixed + broken) / images - difference**2) / math.sqrt(images)
     return max(difference - half, -1.0), min(difference + half, 1.0)
 
 

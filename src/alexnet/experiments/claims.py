@@ -1,4 +1,4 @@
-"""The eleven claims of the lecture as data: what is compared, by which measure, and when it holds."""
+"""Eleven claims about AlexNet, ten of them of the lecture: what is compared, and when a claim holds."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ RELU, TANH, SIGMOID = (
 """Models without any regularization (paper, figure 1), each at two learning rates, of which the better counts
 for each seed: in the paper each model had the learning rate that was fastest for it."""
 
-NO_LRN = Arm("without-normalisers", change=without_steps("lrn", "spatial"))
+NO_LRN = Arm("without-normalization", change=without_steps("lrn", "spatial"))
 """Without both normalization layers of the 2012 model, as in net 148 of its source release."""
 
 NOT_OVERLAPPING = Arm("pooling-2-by-2", change=fields(pool_size=2, ceil_mode=False))
@@ -158,7 +158,7 @@ CONSTANT_RATE = Arm("constant-rate", ("schedule.name=constant",))
 
 NO_AUGMENTATION = Arm("no-augmentation", ("data.cropping=center", "data.mirror=no", "data.pca_lighting=none"))
 CROPS = Arm("crops-and-mirroring", ("data.pca_lighting=none",))
-NOISE_OF_THE_TEXT = Arm("colour-noise-of-the-text", ("data.pca_lighting=paper",))
+NOISE_OF_THE_TEXT = Arm("color-noise-of-the-text", ("data.pca_lighting=paper",))
 """`COMMON` has the color noise of the source."""
 
 SHARES = tuple(Arm(f"photos-1-of-{parts}", share=1 / parts) for parts in (8, 4, 2))
@@ -309,6 +309,7 @@ OVERLAP = Claim(
             first=(AVERAGED,),
             second=(NOT_OVERLAPPING,),
             band=ABOVE_0,
+            decides=False,
         ),
         Comparison(
             id="overfitting",
@@ -361,7 +362,6 @@ DROPOUT_CLAIM = Claim(
             first=(WEIGHT_DECAY,),
             second=(DROPOUT,),
             band=ABOVE_0,
-            decides=False,
         ),
         Comparison(
             id="inverted-form",

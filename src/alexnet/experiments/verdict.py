@@ -230,6 +230,25 @@ def least(values: Sequence[MeasuredValue | None]) -> MeasuredValue | None:
     return min(reached or numbers, key=lambda value: value.number, default=None)
 
 
+def unbracketed(made: ComparisonResult) -> str:
+    """Which arm is the best of a search although it is the first or last one tried; empty if none is.
+
+    Beyond the end of such a search there may be a better arm, which would move the result towards the end of
+    the band. A side whose values are all censored has no best arm.
+    """
+    sides = [made.first] if math.isinf(made.band.high) else [made.first, made.second]
+    for side in sides:
+        values = {each.arm: each.values for each in made.values if each.arm in side}
+        for seed in zip(*(values[arm] for arm in side), strict=True) if len(side) > 1 else ():
+            best = least(seed)
+            if best is None or best.at_least:
+                continue
+            found = side[seed.index(best)]
+            if found in (side[0], side[-1]):
+                return f"{found} is the best of its kind, but the first or last that was tried"
+    return ""
+
+
 @dataclass(frozen=True)
 class _Compared:
     """A comparison whose runs are all finished."""
@@ -263,6 +282,8 @@ class _Compared:
             return replace(made, reason=why)
         if comparison.unit == "points" and len({*numbers}) == 1:
             return replace(made, numbers=(), count=0, at_least=False, reason=NO_SPREAD)
+        if why := unbracketed(made):
+            return replace(made, interval=t_interval(numbers), reason=why)
         differences = self.photos.difference(comparison, self.runs)
         if not differences:
             return self._judged(made, t_interval(numbers))

@@ -1,4 +1,4 @@
-"""The candidates of `fit`: what is worth training on so many photos in so much time."""
+"""The candidates of `fit`: which models to train, given the number of photos and the time."""
 
 from __future__ import annotations
 
@@ -27,20 +27,21 @@ INPUT, TEST_SIZE = 64, 72
 LARGE_INPUT, LARGE_TEST_SIZE = 112, 128
 """The same for `linear-large`: it sees details where `linear` sees whole objects."""
 MANY = 500
-"""From so many training photos per class on, a network is trained from random weights."""
+"""Minimum number of training photos per class for training from random weights."""
 LONG_MINUTES = 30
-"""From so many minutes on, that network is `alexnet-modern`, with 20 million weights."""
+"""Minimum minutes for `alexnet-modern`, with 20 million weights; below, a smaller network is trained."""
 MAX_EPOCHS, MIN_EPOCHS = 60, 30
 """Of a training, and for a network from random weights."""
 ENOUGH_EPOCHS = 30
-"""If there is time for so many of `fine-tuned` and for a refit, it gets no more than leaves time for that."""
+"""If `fine-tuned` and its refit can each have this number of epochs, they share the time; else there is no
+refit."""
 START_SECONDS = 2.0
 """Until a candidate's training begins, and for its test on the validation photos."""
 MODERN_COST = 2.0
 """Estimated time of a photo's training in `alexnet-modern`, relative to the small network."""
 FISHER_PHOTOS = 500, 5000
-"""Fewest and most training photos of `sift-fv` if there are so many: the time for its classifiers grows with
-their cube, so it may be trained on a part of the photos."""
+"""Fewest and most training photos of `sift-fv`, if the set is larger: the time for its classifiers grows with
+the cube of their number."""
 FISHER_DESCRIPTORS = 64_000
 """Descriptors that a codebook of `sift-fv` is learned from: 250 for each word. The recipe has 250,000."""
 LARGE_COST = 2 / 3 * (LARGE_INPUT / INPUT) ** 2
@@ -138,7 +139,7 @@ def measure_speed(photos: PhotoCounts, device: torch.device) -> Speed:
 def plan(
     photos: PhotoCounts, seconds: float, speed: Speed, seed: int, done: Container[str] = frozenset()
 ) -> Plan:
-    """What to train in so many seconds.
+    """The candidates to train within `seconds`, in this order.
 
     Time is reserved for the refit of the slowest candidate that is fitted in one step, and of `fine-tuned`
     where there are few photos. Candidates in `done` take no time.
@@ -201,7 +202,7 @@ def plan(
 
 
 def _fisher_photos(photos: PhotoCounts, seconds: float, speed: FisherSpeed) -> int:
-    """How many of the training photos `sift-fv` can use in so many seconds, within `FISHER_PHOTOS`."""
+    """The number of training photos that `sift-fv` can use within `seconds`, limited by `FISHER_PHOTOS`."""
     fewest, most = (min(photos.train, limit) for limit in FISHER_PHOTOS)
     counts = range(most + 1)
     affordable = bisect_right(counts, seconds, key=lambda count: _fisher_cost(count, photos, speed))
@@ -224,7 +225,7 @@ def _unneeded(photos: PhotoCounts, left: float, epochs_per_second: float) -> flo
 def every_candidate(photos: PhotoCounts, seen: int, seed: int) -> list[Candidate]:
     """One of each kind, whatever `plan` would choose.
 
-    Those that gain from time see so many photos in training, each one once an epoch, and `alexnet-modern`,
+    Those that gain from time see `seen` photos in training, each one once an epoch, and `alexnet-modern`,
     which takes longer for each, fewer; `MAX_EPOCHS` at most.
     """
 

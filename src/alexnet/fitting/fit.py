@@ -121,7 +121,7 @@ def fit(
     seed: int | None = None,
     log: Log = _DEFAULTS.log,
 ) -> Predictor:
-    """A classifier of labeled photos, in any form that `prepare` reads, made in about so many minutes.
+    """A classifier of labeled photos, in any form that `prepare` reads, trained within about `minutes`.
 
     `photos` can also be at an address such as `s3://bucket/photos`.
 
@@ -408,12 +408,12 @@ class _Fitting:
         except Stopped as stopped:
             if not stopped.timed_out:
                 raise
-            self.log(f"{name}: not finished within its limit of {60 * most:.0f} s: left out")
+            self.log(f"{name}: skipped, not finished within {60 * most:.0f} s")
             return None
         except Diverged as error:
             if candidate.name == LINEAR:
                 raise
-            self.log(f"{name}: left out, {error.found}")
+            self.log(f"{name}: skipped, {error.found}")
             return None
         made = self._predictions(name, store)
         reached, end = position(place), training_end(place.metrics_file)
@@ -430,7 +430,9 @@ class _Fitting:
             init_from=init_from,
         )
         wrong = percentage(result.errors / len(made.labels))
-        self.log(f"{name}: {wrong} of {len(made.labels):,} held-out photos wrong, {result.seconds:.0f} s")
+        self.log(
+            f"{name}: {wrong} of {len(made.labels):,} validation photos misclassified, {result.seconds:.0f} s"
+        )
         return result, made
 
     def _train(

@@ -36,7 +36,7 @@ class FisherSpeed:
     """Of the number of photos, to solve for the classifiers."""
 
     def seconds(self, photos: int, descriptors: int, predicted: int = 0) -> float:
-        """Estimated time of a training, and of the prediction of so many other photos."""
+        """Estimated time of training on `photos`, and of predicting `predicted` other photos."""
         return (
             self.per_descriptor * descriptors
             + self.per_photo * (photos + predicted)

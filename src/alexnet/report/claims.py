@@ -136,6 +136,7 @@ def claims(results: Path, only: str = "") -> Table:
             each.found or ABSENT,
             each.sample,
             *_trained(result, each),
+            _cost(result, (*each.first, *each.second)),
             result.data.title,
             f"{each.verdict}: {each.reason}" if each.reason else each.verdict,
         )
@@ -150,12 +151,13 @@ def claims(results: Path, only: str = "") -> Table:
         "found (95 % interval)",
         "over",
         *TRAINING_COLUMNS,
+        "minutes of training",
         "photos",
         "verdict",
     )
     intervals = _interval_notes([each for _, result in found for each in result.comparisons])
     notes = [*intervals, TRAINED_NOTE, *_without_result(found)]
-    return Table(columns, rows or [NONE + (ABSENT,) * 9], notes=[] if only else notes)
+    return Table(columns, rows or [NONE + (ABSENT,) * 10], notes=[] if only else notes)
 
 
 TRAINED_NOTE = (
@@ -178,6 +180,12 @@ def _trained(result: ClaimResult, comparison: ComparisonResult) -> tuple[str, st
     updates = sorted({test.step for tests in arms for test in tests})
     counts = "-".join(f"{count:,}" for count in dict.fromkeys((updates[0], updates[-1])))
     return counts, " / ".join(percent(fmean(test.training_error for test in tests)) for tests in arms)
+
+
+def _cost(result: ClaimResult, arms: Sequence[str]) -> str:
+    """Minutes in which the runs of these arms were trained, all seeds together, and the device."""
+    seconds = sum(run.seconds for run in result.runs if run.arm in arms)
+    return f"{seconds / 60:,.1f}, {' and '.join(result.environment.device)}" if seconds else ABSENT
 
 
 def _interval_notes(comparisons: Sequence[ComparisonResult]) -> list[str]:

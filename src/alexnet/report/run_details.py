@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from alexnet import recipes
-from alexnet.config import RunConfig, to_dict
+from alexnet.config import RunConfig, changes, flatten
+from alexnet.config_keys import text_of
 from alexnet.data.classes import are_custom
 from alexnet.data.manifest import Manifest
 from alexnet.errors import CommandError
@@ -22,41 +23,27 @@ CHARACTERS_SHOWN = 4_000
 """Number of characters shown of a run's uncommitted changes."""
 
 
-def settings_of(config: RunConfig) -> dict[str, Any]:
-    """Every field by its dotted name, as typed on the command line: `schedule.epochs`."""
-    return dict(_flat(to_dict(config)))
-
-
-def _flat(values: Mapping[str, Any], where: str = "") -> list[tuple[str, Any]]:
-    rows: list[tuple[str, Any]] = []
-    for key, value in values.items():
-        rows += _flat(value, f"{where}{key}.") if isinstance(value, dict) else [(where + key, value)]
-    return rows
-
-
-def changed(config: RunConfig) -> dict[str, tuple[Any, Any]] | None:
-    """Fields that differ from the recipe, with both values; None if there is no such recipe."""
+def _changed(config: RunConfig) -> dict[str, tuple[Any, Any]] | None:
+    """Settings that differ from the recipe, with both values; None if there is no such recipe."""
     try:
-        recipe = settings_of(recipes.get(config.recipe))
+        return changes(config, recipes.get(config.recipe))
     except CommandError:
         return None
-    own = settings_of(config)
-    return {key: (own.get(key), recipe.get(key)) for key in own | recipe if own.get(key) != recipe.get(key)}
 
 
 def configuration(config: RunConfig) -> Table:
     """All fields; those that differ from the recipe are marked."""
-    apart = changed(config) or {}
+    apart = _changed(config) or {}
     rows = [
         (key, _text(value), f"changed, recipe: {_text(apart[key][1])}" if key in apart else "")
-        for key, value in settings_of(config).items()
+        for key, value in flatten(config).items()
     ]
     return Table(("field", "value", f"compared with {config.recipe}"), rows)
 
 
 def recipe_changes(config: RunConfig) -> str:
     """A sentence on the fields that differ from the recipe."""
-    apart = changed(config)
+    apart = _changed(config)
     if apart is None:
         return f"This version has no recipe {config.recipe} to compare it with."
     if not apart:
@@ -69,7 +56,7 @@ def recipe_changes(config: RunConfig) -> str:
 
 def between_runs(configs: Mapping[str, RunConfig]) -> Table:
     """The fields in which runs, by their names, differ."""
-    each = {name: settings_of(config) for name, config in configs.items()}
+    each = {name: flatten(config) for name, config in configs.items()}
     keys = dict.fromkeys(key for settings in each.values() for key in settings)
     rows = [
         (key, *(_text(settings.get(key)) for settings in each.values()))
@@ -229,15 +216,7 @@ def _source_options(chosen: Mapping[str, Any]) -> list[str]:
 
 
 def _text(value: Any) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if value is None or value == "":
-        return ABSENT
-    if isinstance(value, list):
-        return f"[{', '.join(map(_text, value))}]"
-    if isinstance(value, dict):
-        return ", ".join(f"{key}={_text(each)}" for key, each in value.items())
-    return str(value)
+    return ABSENT if value in (None, "") else text_of(value)
 
 
 _TERMS = {

@@ -74,9 +74,9 @@ class RunDir:
             raise AlreadyExists(f"{path} is a file: choose another directory with --run")
         if path.exists() and not all(map(is_left_over, path.iterdir())):
             begun = cls(path).config_file.is_file()
-            go_on = "type --resume to continue that run, or " if begun else ""
+            resume_hint = "type --resume to continue that run, or " if begun else ""
             what = "exists" if begun else "is not empty, but has no run that could be continued"
-            raise AlreadyExists(f"{path} {what}: {go_on}choose another directory with --run")
+            raise AlreadyExists(f"{path} {what}: {resume_hint}choose another directory with --run")
 
     @classmethod
     def open(cls, path: Path, or_file: bool = False) -> RunDir:

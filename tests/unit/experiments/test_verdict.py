@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,10 +11,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from alexnet.experiments.claim_results import Band, ComparisonResult, Interval, MeasuredValue, Verdict
+from alexnet.experiments.claim_results import (
+    ArmValues,
+    Band,
+    ComparisonResult,
+    Interval,
+    MeasuredValue,
+    Verdict,
+)
 from alexnet.experiments.claims import ABOVE_0
 from alexnet.experiments.measures import epochs_to
-from alexnet.experiments.verdict import COVERS_BOTH, combine, judge, least, t_interval
+from alexnet.experiments.verdict import COVERS_BOTH, combine, judge, least, t_interval, unbracketed
 
 NUMBERS = st.lists(st.floats(-100, 100, allow_nan=False), min_size=2, max_size=8)
 
@@ -105,3 +113,32 @@ def test_the_least_of_several_is_one_that_was_reached() -> None:
         [MeasuredValue(5.0, at_least=True), None, MeasuredValue(4.0, at_least=True)]
     ) == MeasuredValue(4.0, at_least=True)
     assert least([None]) is None and least([]) is None
+
+
+NOT_REACHED = MeasuredValue(9.0, at_least=True)
+
+
+def searched(first: dict[str, list[float]], second: dict[str, list[float]], band: Band = ABOVE_0) -> str:
+    """What `unbracketed` finds for these values of each arm; 9 is not reached."""
+    values = tuple(
+        ArmValues(arm, "epochs", tuple(MeasuredValue(each) if each < 9 else NOT_REACHED for each in numbers))
+        for arm, numbers in (first | second).items()
+    )
+    made = replace(result("a", "untested"), first=(*first,), second=(*second,), band=band, values=values)
+    return unbracketed(made)
+
+
+def test_a_search_whose_best_arm_is_the_first_or_last_tried_decides_nothing() -> None:
+    inside = {"slow": [5.0, 6.0], "middle": [3.0, 4.0], "fast": [4.0, 9.0]}
+    at_end = {"slow": [5.0, 6.0], "middle": [3.0, 4.0], "fast": [4.0, 3.5]}
+    one = {"other": [1.0, 2.0]}
+    assert searched(inside, one) == ""
+    assert "fast is the best" in searched(at_end, one)
+    assert "slow is the best" in searched({"slow": [2.0], "fast": [3.0]}, {"other": [1.0]})
+    assert searched({"slow": [9.0], "fast": [9.0]}, {"other": [1.0]}) == ""  # a lower bound
+
+
+def test_a_better_second_arm_only_matters_where_the_band_has_an_upper_end() -> None:
+    one, at_end = {"one": [9.0]}, {"slow": [2.0], "middle": [3.0], "fast": [4.0]}
+    assert searched(one, at_end, ABOVE_0) == ""
+    assert "slow is the best" in searched(one, at_end, Band(-1, 1))

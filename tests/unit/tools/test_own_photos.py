@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from alexnet.io import write_json
+from alexnet.runs.results import wilson_interval
 from benchmarks import candidates, own_photos
 from tools.own_photos import by_photos, picture, rivals, training
 
@@ -19,7 +20,7 @@ def results(tmp_path: Path) -> Path:
         own_photos.Row("waste", per_class, seed, method, 60, 100, 3, errors + seed, 1.0, 2.0)
         for per_class in (0, 20)
         for seed in range(2)
-        for method, errors in (("fit", 20), ("hog", 30 - per_class))
+        for method, errors in (("fit", 20), ("hog", 30 - per_class), ("tutorial-net", 40 - 2 * seed))
     ]
     found = [
         candidates.Row("waste", per_class, seed, name, 3, 60, 100, errors + seed, 1.0, 5, 0.1, 1.0)
@@ -35,10 +36,20 @@ def results(tmp_path: Path) -> Path:
 
 
 def test_the_lowest_mean_over_seeds_is_bold(results: Path) -> None:
-    few, whole = rivals(results).rows
-    assert few == ("waste", "20", "60", "100", "20.5 (20.0 to 21.0)", "**10.5** (10.0 to 11.0)", "-", "-")
-    assert whole[1] == "all"
-    assert whole[4:6] == ("**20.5** (20.0 to 21.0)", "30.5 (30.0 to 31.0)")
+    few, whole = (dict(zip(rivals(results).columns, row, strict=True)) for row in rivals(results).rows)
+    assert (few["of each class"], few["seeds"], whole["of each class"]) == ("20", "0, 1", "all")
+    low, high = wilson_interval(41, 200)
+    of_fit = f"({100 * low:.1f}-{100 * high:.1f})"
+    assert few["`alexnet fit`"] == f"20.5 {of_fit}" and whole["`alexnet fit`"] == f"**20.5** {of_fit}"
+    assert few["HOG + logistic regression"].startswith("**10.5** (")
+    assert few["`alexnet-modern` alone"] == "-"
+
+
+def test_a_gain_is_the_mean_of_differences_of_the_same_seed(results: Path) -> None:
+    assert rivals(results).rows[0][-1] == "19.0 (18.0 to 20.0)"  # 40 - 20 and 39 - 21
+    file = results / "own-photos" / own_photos.RESULTS
+    write_json(file, [asdict(row) for row in own_photos.read(file.parent) if row.method != "fit"])
+    assert rivals(results).rows[0][-1] == "-"
 
 
 def test_a_mean_over_fewer_seeds_is_never_bold(results: Path) -> None:

@@ -376,8 +376,11 @@ def test_recorded_results_are_up_to_date_until_their_recipe_changes(made, tmp_pa
     config["optimizer"]["lr"] = 0.02
     (folder / "config.json").write_text(json.dumps(config))
     assert recorded_state.why_to_make(PLAIN, results) == "stale: optimizer.lr: 0.02 -> 0.01"
+    (note,) = recorded_state.stale_notes(results, [PLAIN.name, "another", STAR.name])
+    assert f"`{PLAIN.name}` (stale: optimizer.lr: 0.02 -> 0.01)" in note and STAR.name not in note
     made(PLAIN)
     assert recorded_state.why_to_make(PLAIN, results) == ""
+    assert recorded_state.stale_notes(results, [PLAIN.name]) == []
 
 
 def test_a_run_that_was_trained_otherwise_is_not_recorded_again(made, tmp_path: Path) -> None:

@@ -150,7 +150,7 @@ def hold_out(source: Source, fraction: float, group_by: str = "") -> Source:
     photos = source.splits["train"]
     keys = [photos.key(index) for index in range(len(photos))]
     if group_by:
-        train, val = grouped_split(_groups(keys, group_by), photos.labels, fraction)
+        train, val = grouped_split(groups_of(keys, group_by), photos.labels, fraction)
         if not len(val):
             raise CommandError(
                 f"--group-by {group_by}: the groups are too large to hold out {fraction:g} of any class; "
@@ -173,8 +173,8 @@ def check_fraction(fraction: float) -> None:
         raise CommandError(f"a validation fraction of {fraction} is not in [0, 1)")
 
 
-def _groups(keys: list[str], pattern: str) -> list[str]:
-    """The name of each photo's group."""
+def groups_of(keys: Sequence[str], pattern: str) -> list[str]:
+    """The name of each photo's group, by its key; `pattern` and errors as for `hold_out`."""
     try:
         compiled = re.compile(pattern)
     except re.error as error:
