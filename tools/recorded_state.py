@@ -29,7 +29,8 @@ def why_to_make(recorded: Recorded, results: Path) -> str:
     """Why the result must be made: "missing", or what has changed since; empty if it is up to date."""
     folder = results / recorded.name
     found = read_results(folder) if folder.is_dir() else []
-    if not found or not (folder / "wrong.json").is_file():
+    kept = ("wrong.json",) if isinstance(recorded, RecordedEnsemble) else ("wrong.json", "config.json")
+    if not found or not all((folder / name).is_file() for name in kept):
         return "missing"
     if {str(result.views) for result in found} != {*recorded.views}:
         return "not tested with all views"
@@ -45,9 +46,13 @@ def why_to_make(recorded: Recorded, results: Path) -> str:
 def stale_notes(results: Path, names: Iterable[str]) -> list[str]:
     """A note for a table with those of these results that were made with other settings than today's."""
     wanted = {*names}
-    whys = {each.name: why_to_make(each, results) for each in ALL if each.name in wanted}
-    stale = [f"`{name}` ({why})" for name, why in whys.items() if why.startswith("stale")]
-    return [f"To be made again, since settings have changed: {'; '.join(stale)}."] if stale else []
+    known = (each for each in ALL if each.name in wanted)
+    stale = [f"`{each.name}`" for each in known if why_to_make(each, results).startswith("stale")]
+    return (
+        [f"Made with earlier settings of their recipes, to be made again: {', '.join(stale)}."]
+        if stale
+        else []
+    )
 
 
 def _weights_sha256(folder: Path) -> str:

@@ -67,9 +67,10 @@ def whole_tiny(results: Path) -> Table:
         *(*TRAINING_COLUMNS, "source"),
     )
     rows = [
-        _row(system, per_class, _recorded(results, recipe, per_class))
+        _row(system, per_class, found)
         for system, recipe in SYSTEMS.items()
         for per_class in PER_CLASS
+        if (found := _recorded(results, recipe, per_class)).results
     ]
     rows += [
         [
@@ -89,7 +90,7 @@ def whole_tiny(results: Path) -> Table:
 def _row(system: str, per_class: int, found: _Recorded) -> list[str]:
     ends = [training_end(folder / "metrics.jsonl") for folder in found.folders]
     return [
-        *(system, str(per_class), percent(found.top1) if found.results else NOT_RECORDED),
+        *(system, str(per_class), percent(found.top1)),
         ", ".join(percent(each.top1.error) for each in found.results) or ABSENT,
         percent(found.top5),
         *training_cells(ends),

@@ -75,7 +75,7 @@ def test_a_plan_writes_nothing(store: Path, tmp_path: Path, capsys: pytest.Captu
     assert type_claims("lrn", "--dry", "--json", store=store, run=tmp_path / "run") == 0
     plan = json.loads(capsys.readouterr().out)
     assert {arm["arm"]: arm["seeds"] for arm in plan["arms"]} == {
-        "without-normalisers": [0, 1, 2],
+        "without-normalization": [0, 1, 2],
         "common": [0, 1, 2],
     }
     assert all(arm["updates"] == 9 for arm in plan["arms"])
@@ -186,7 +186,7 @@ def test_stopped_runs_resume_and_no_run_is_trained_twice(
 def test_a_run_that_another_process_trains_is_left_to_it_and_waited_for(
     store: Path, tmp_path: Path, trained: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run, theirs, ours = tmp_path / "claims", "without-normalisers-seed-4", "common-seed-4"
+    run, theirs, ours = tmp_path / "claims", "without-normalization-seed-4", "common-seed-4"
     experiment = ExperimentDir.open(run, store, None, SMALL, torch.device("cpu"))
     experiment.begin()
     claimed = Runner.claimed
@@ -222,7 +222,7 @@ def test_printed_commands_train_one_run_each_and_the_claim_is_judged_after_them(
     lines = out.splitlines()
     assert "features-travel cannot be tested here" in error
     assert not run.exists() and len(lines) == 2
-    assert [shlex.split(line)[-1] for line in lines] == ["without-normalisers-seed-4", "common-seed-4"]
+    assert [shlex.split(line)[-1] for line in lines] == ["without-normalization-seed-4", "common-seed-4"]
     for line in lines:
         program, *words = shlex.split(line)
         assert program == "alexnet" and main([*words, "--minutes", "0"]) == 75
@@ -256,7 +256,7 @@ def test_a_run_that_diverges_is_a_result(
     result = read_claim(tmp_path / "lrn")
     assert result is not None
     found = {run.run: (run.diverged, len(run.tests)) for run in result.runs}
-    assert found == {"without-normalisers-seed-4": (False, 1), "common-seed-4": (True, 0)}
+    assert found == {"without-normalization-seed-4": (False, 1), "common-seed-4": (True, 0)}
     assert type_claims(*words, "--dry", store=store, run=tmp_path) == 0
     assert "2 finished, 0 to train" in capsys.readouterr().out
 
@@ -390,14 +390,14 @@ def test_small_gray_pictures_get_a_model_of_their_size(
     where = ("--store", str(path), "--run", str(run), "--seeds", "0")
     small = (*narrow, "training.batch_size=16", "schedule.epochs=1")
     assert main(["claims", "all", *where, *small]) == 0
-    assert "cannot be tested here: colour-noise-of-the-text: gray images" in capsys.readouterr().out
+    assert "cannot be tested here: color-noise-of-the-text: gray images" in capsys.readouterr().out
     found = json.loads((run / "augmentation" / "claim.json").read_text())
     reasons = [each["reason"] for each in found["comparisons"]]
     assert "1 seed" in reasons[0] and "1 seed" in reasons[3]
     assert reasons[1] == "crops-and-mirroring and common are trained alike with these settings"
-    assert reasons[2].startswith("colour-noise-of-the-text: gray images have no colors")
+    assert reasons[2].startswith("color-noise-of-the-text: gray images have no colors")
     assert set(found["arms"]) == {"no-augmentation", "crops-and-mirroring"}
-    assert not (run / "runs" / "colour-noise-of-the-text-seed-0").exists()
+    assert not (run / "runs" / "color-noise-of-the-text-seed-0").exists()
     of_dropout = json.loads((run / "dropout" / "claim.json").read_text())["comparisons"]
     assert of_dropout[4]["id"] == "inverted-form" and abs(of_dropout[4]["numbers"][0]) < 1e-5
     document = json.loads((run / "overlap" / "claim.json").read_text())

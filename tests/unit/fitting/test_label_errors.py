@@ -7,7 +7,6 @@ import pytest
 
 from alexnet.fitting.label_errors import out_of_fold_probabilities, suspicious
 
-
 APART = [str(number) for number in range(200)]
 """Groups of one photo each."""
 

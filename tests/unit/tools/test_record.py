@@ -377,7 +377,7 @@ def test_recorded_results_are_up_to_date_until_their_recipe_changes(made, tmp_pa
     (folder / "config.json").write_text(json.dumps(config))
     assert recorded_state.why_to_make(PLAIN, results) == "stale: optimizer.lr: 0.02 -> 0.01"
     (note,) = recorded_state.stale_notes(results, [PLAIN.name, "another", STAR.name])
-    assert f"`{PLAIN.name}` (stale: optimizer.lr: 0.02 -> 0.01)" in note and STAR.name not in note
+    assert f"`{PLAIN.name}`" in note and STAR.name not in note
     made(PLAIN)
     assert recorded_state.why_to_make(PLAIN, results) == ""
     assert recorded_state.stale_notes(results, [PLAIN.name]) == []
