@@ -238,12 +238,12 @@ def unbracketed(made: ComparisonResult) -> str:
     """
     sides = [made.first] if math.isinf(made.band.high) else [made.first, made.second]
     for side in sides:
+        if len(side) < 2:
+            continue
         values = {each.arm: each.values for each in made.values if each.arm in side}
-        for seed in zip(*(values[arm] for arm in side), strict=True) if len(side) > 1 else ():
+        for seed in zip(*(values[arm] for arm in side), strict=True):
             best = least(seed)
-            if best is None or best.at_least:
-                continue
-            found = side[seed.index(best)]
+            found = "" if best is None or best.at_least else side[seed.index(best)]
             if found in (side[0], side[-1]):
                 return f"{found} is the best of its kind, but the first or last that was tried"
     return ""

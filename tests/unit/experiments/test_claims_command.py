@@ -279,7 +279,7 @@ def check_tables(results: Path) -> None:
     """The documents' tables of what was made there."""
     long, short = tables.claims(results), tables.claims_in_short(results)
     assert len(long.rows) == 4 and long.rows[0][0] == "[`lrn`](results/claims/lrn)"
-    assert long.rows[0][8] == "store, 72 pixels"
+    assert ", cpu (" in long.rows[0][8] and long.rows[0][9] == "store, 72 pixels"
     assert long.rows[0][5] == "3 seeds x 21 photos" and long.rows[0][6] == "3"
     assert long.notes[0].startswith("Intervals: ") and "cover the seeds alone" not in "".join(long.notes)
     verdicts = "(held, 1|failed, 0|still learning, 0|untested, 0) of 1"
