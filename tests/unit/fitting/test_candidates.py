@@ -156,7 +156,9 @@ def test_sift_fv_is_trained_on_as_many_photos_as_there_is_time_for(
 def test_sift_fv_needs_500_photos_if_there_are_so_many() -> None:
     found = plan(PhotoCounts(3000, 5, 100), 140, SPEED, 0)
     assert FISHER not in [each.name for each in found.candidates]
-    assert {each.name: each.reason for each in found.not_tried}[FISHER] == "about 58 s, more than 40 % of the time"
+    assert {each.name: each.reason for each in found.not_tried}[
+        FISHER
+    ] == "about 58 s, more than 40 % of the time"
 
 
 def test_a_network_from_random_weights_needs_all_the_time_there_is() -> None:
