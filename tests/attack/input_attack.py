@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import pickle
 import random
 import tarfile
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,18 +20,24 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 from attack.json_files import READERS, whole
+from attack.onnx_files import mean_color
 from attack.outcomes import Trial, judged_as_command
 from attack.subject import EXPORT, PHOTOS, RUN, STORE, Subject
 from changed_contents import TEXTS, VALUES, changed_bytes, changed_documents
 from reference import caffe_files
 from safetensors import safe_open
 from safetensors.torch import save_file
+from scipy.io import savemat
+from unit.data import source_makers as make
 
 import alexnet
 from alexnet import recipes
 from alexnet.config import flatten, override
+from alexnet.config_file import config_yaml, read_config_file
 from alexnet.data.sources import open_source
+from alexnet.data.sources.devkit import read_any_devkit
 from alexnet.interop import caffe, torchvision
+from alexnet.interop.importers import read_class_list
 from alexnet.models import bundle
 
 CHECKSUMS = ("checksum", "tensors_sha256", "tensors_xxh3_128")
@@ -75,6 +82,15 @@ class InputAttack:
             "COCO": self._coco,
             "VOC": self._voc,
             "IDX": self._idx,
+            "YOLO": self._yolo,
+            "CIFAR": self._cifar,
+            "WebDataset": self._webdataset,
+            "label list": self._label_list,
+            "MATLAB": self._matlab,
+            "devkit": self._devkit,
+            "ONNX": self._onnx,
+            "class list": self._class_list,
+            "configuration file": self._configuration,
             "setting": self._setting,
         }
         found: list[Trial] = []
@@ -230,6 +246,72 @@ class InputAttack:
         word = f"{chance.choice(keys)}={value}"
         return lambda: override(recipes.get(recipe), [word])
 
+    def _yolo(self, place: Path, chance: random.Random) -> Callable[[], object]:
+        files = {"data.yaml": b"names:\n  0: ant\n  1: bee\ntrain: images/train\nval: images/val\n"}
+        for split, number in itertools.product(("train", "val"), range(3)):
+            files[f"images/{split}/{number}.png"] = self._png(number)
+            files[f"labels/{split}/{number}.txt"] = b"%d 0.5 0.5 0.2 0.2\n" % (number % 2) * 2
+        _write(place, files, chance)
+        return lambda: _read_source(place)
+
+    def _cifar(self, place: Path, chance: random.Random) -> Callable[[], object]:
+        meta = (
+            {b"label_names": [b"ant", b"bee"]} if chance.random() < 0.8 else {"label_names": ["ant", "bee"]}
+        )
+        batch = {b"labels": [0, 1], b"data": np.zeros((2, 3072), np.uint8)}
+        files = {name: pickle.dumps(batch, 3) for name in ("data_batch_1", "test_batch")}
+        _write(place, files | {"batches.meta": pickle.dumps(meta, 3)}, chance)
+        return lambda: _read_source(place)
+
+    def _webdataset(self, place: Path, chance: random.Random) -> Callable[[], object]:
+        for split in ("train", "val"):
+            files = {f"{number}.png": self._png(number) for number in range(4)}
+            for number in range(4):
+                files[f"{number}.cls"] = b"%d" % (number % 2)
+                files[f"{number}.json"] = b'{"wnid": "c%d", "name": "c%d"}' % (number % 2, number % 2)
+            files = {name: _maybe_changed(name, data, chance) for name, data in files.items()}
+            (place / f"{split}.tar").write_bytes(make.tar_bytes(files))
+        return lambda: _read_source(place)
+
+    def _label_list(self, place: Path, chance: random.Random) -> Callable[[], object]:
+        rows = [(f"{number}.png", str(number % 2 + 1)) for number in range(6)]
+        texts = {
+            "csv": "\n".join(map(",".join, [("file", "label"), *rows])),
+            "tsv": "\n".join(map("\t".join, rows)),
+            "txt": "\n".join(label for _, label in rows),
+            "json": json.dumps(dict(rows)),
+        }
+        kind = chance.choice(list(texts))
+        files = {f"train/{name}": self._png(number) for number, (name, _) in enumerate(rows)}
+        _write(place, files | {f"train_labels.{kind}": texts[kind].encode()}, chance)
+        return lambda: _read_source(place)
+
+    def _matlab(self, place: Path, chance: random.Random) -> Callable[[], object]:
+        lists = io.BytesIO()
+        variables = {"labels": np.array([[1, 2] * 3]), "trnid": np.arange(1, 5), "tstid": np.arange(5, 7)}
+        savemat(lists, variables, do_compression=chance.random() < 0.5)
+        files = {f"jpg/image_{number}.png": self._png(number) for number in range(1, 7)}
+        _write(place, files | {"imagelabels.mat": lists.getvalue()}, chance)
+        return lambda: _read_source(place)
+
+    def _devkit(self, place: Path, chance: random.Random) -> Callable[[], object]:
+        _write(place, make.devkit_files(), chance)
+        return lambda: read_any_devkit(place)
+
+    def _onnx(self, place: Path, chance: random.Random) -> Callable[[], object]:
+        data = mean_color(self.metadata).SerializeToString()
+        (place / "net.onnx").write_bytes(_changed(data, chance))
+        return lambda: bundle.load(place / "net.onnx").model(torch.zeros(2, 3, 64, 64))
+
+    def _class_list(self, place: Path, chance: random.Random) -> Callable[[], object]:
+        _write(place, {"classes.txt": b"n01440764\ttench\nn01443537\tgoldfish\ndog\n"}, chance)
+        return lambda: read_class_list(place / "classes.txt")
+
+    def _configuration(self, place: Path, chance: random.Random) -> Callable[[], object]:
+        text = config_yaml(recipes.get(chance.choice(list(recipes.names()))))
+        (place / "config.yaml").write_bytes(_changed(text.encode(), chance))
+        return lambda: read_config_file(place / "config.yaml")
+
     @staticmethod
     def _png(seed: int) -> bytes:
         buffer = io.BytesIO()
@@ -250,6 +332,17 @@ def _unchecked(document: Any) -> Any:
     if isinstance(document, list):
         return [_unchecked(each) for each in document]
     return {key: value for key, value in document.items() if key not in CHECKSUMS}
+
+
+def _write(place: Path, files: Mapping[str, bytes], chance: random.Random) -> None:
+    """Writes the files; some of those that are no photos are changed."""
+    make.write(place, {name: _maybe_changed(name, data, chance) for name, data in files.items()})
+
+
+def _maybe_changed(name: str, data: bytes, chance: random.Random) -> bytes:
+    if name.endswith(".png") or chance.random() < 0.5:
+        return data
+    return data.replace(b"1", b"9" * 5000, 1) if chance.random() < 0.1 else _changed(data, chance)
 
 
 def _changed(data: bytes, chance: random.Random) -> bytes:

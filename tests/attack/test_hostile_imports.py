@@ -10,6 +10,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from attack.onnx_files import mean_color
 from changed_contents import changed_bytes
 from onnx import TensorProto, helper
 from reference import caffe_files as twin
@@ -165,23 +166,9 @@ def test_many_layers_of_caffe_are_refused_at_once(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def graph(run: Path) -> onnx.ModelProto:
-    """A valid ONNX file of a linear model of the mean color."""
     with safe_open(run / "checkpoints" / "last" / "weights.safetensors", framework="pt") as opened:
         texts = {name: text for name, text in opened.metadata().items() if name not in CHECKSUMS}
-    ends = [
-        helper.make_tensor_value_info("images", TensorProto.FLOAT, ["n", 3, 64, 64]),
-        helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["n", 3]),
-    ]
-    nodes = [helper.make_node("ReduceMean", ["images", "axes"], ["logits"], keepdims=0)]
-    axes = helper.make_tensor("axes", TensorProto.INT64, [2], [2, 3])
-    made = helper.make_model(
-        helper.make_graph(nodes, "net", ends[:1], ends[1:], [axes]),
-        opset_imports=[helper.make_opsetid("", 18)],
-        ir_version=10,
-    )
-    for name, text in texts.items():
-        made.metadata_props.add(key=name, value=text)
-    return made
+    return mean_color(texts)
 
 
 def onnx_or_refuse(path: Path) -> bool:

@@ -9,7 +9,7 @@ import resource
 import socket
 import subprocess
 import sys
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from urllib.parse import urlsplit
 
 import odd_uploads
@@ -63,6 +63,75 @@ def test_clients_that_send_no_headers_are_closed_for_others(url: str, monkeypatc
             assert client.recv(1) == b""
     for client in silent:
         client.close()
+
+
+UNREAD = b"POST /nothing HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1000000000\r\n\r\n"
+"""A request whose body nothing reads."""
+SLOW = b"POST /api/classify HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1000\r\n\r\n"
+"""The beginning of an upload."""
+
+
+def connected(url: str, timeout: float = 30) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", urlsplit(url).port), timeout=timeout)
+
+
+def test_clients_whose_bodies_are_not_read_shut_nobody_out(url: str, monkeypatch) -> None:
+    monkeypatch.setattr(connections, "MAX_CONNECTIONS", 4)
+    with ExitStack() as stack:
+        clients = [stack.enter_context(connected(url)) for _ in range(4)]
+        for client in clients:
+            client.sendall(UNREAD)
+            assert client.recv(65536).startswith(b"HTTP/1.1 404")
+            client.sendall(b"x")  # uvicorn's own timer ends here
+        assert send(f"{url}/health").status == 200
+
+
+def test_clients_that_upload_slowly_shut_nobody_out(url: str, monkeypatch) -> None:
+    """All connections have requests, so the oldest one is closed."""
+    monkeypatch.setattr(connections, "MAX_CONNECTIONS", 4)
+    with ExitStack() as stack:
+        clients = [stack.enter_context(connected(url)) for _ in range(4)]
+        for client in clients:
+            client.sendall(SLOW)
+        for _ in range(3):
+            assert send(f"{url}/health").status == 200
+
+
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        UNREAD,
+        UNREAD.replace(b"/nothing", b"/api/classify").replace(
+            b"Content-L", b"Content-Type: multipart/\r\nContent-L"
+        ),
+    ],
+    ids=["no such address", "multipart"],
+)
+def test_a_body_that_is_not_read_has_a_time_limit(url: str, monkeypatch, request_bytes: bytes) -> None:
+    monkeypatch.setattr(connections, "HEADERS_SECONDS", 0.05)
+    with connected(url) as client:
+        client.sendall(request_bytes)
+        assert client.recv(65536).startswith(b"HTTP/1.1 4")
+        with pytest.raises(ConnectionError):
+            while True:
+                client.sendall(b"x")
+                if client.recv(65536) == b"":
+                    raise ConnectionResetError
+
+
+def test_responses_that_are_not_read_have_a_time_limit(url: str, monkeypatch) -> None:
+    monkeypatch.setattr(connections, "SENDING_SECONDS", 0.05)
+    with connected(url) as client, pytest.raises(ConnectionError):
+        while True:  # until the buffers of both sides are full
+            client.sendall(100 * b"GET /page.js HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+
+
+def test_a_request_after_a_body_that_was_not_read_has_its_response(url: str) -> None:
+    with connected(url) as client:
+        client.sendall(UNREAD.replace(b"1000000000", b"3"))
+        assert client.recv(65536).startswith(b"HTTP/1.1 404")
+        client.sendall(b"xyzGET /health HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        assert client.recv(65536).startswith(b"HTTP/1.1 200")
 
 
 def test_headers_have_a_time_limit(url: str, monkeypatch) -> None:

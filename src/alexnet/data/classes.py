@@ -106,8 +106,14 @@ def in_label_order(wnids: Iterable[str]) -> list[str]:
     """Sorted; numerically if every name is a number, so that folder 10 follows folder 9."""
     names = list(wnids)
     if all(name.isascii() and name.isdigit() for name in names):
-        return sorted(names, key=lambda name: (int(name), name))
+        return sorted(names, key=_by_value)
     return sorted(names)
+
+
+def _by_value(number: str) -> tuple[int, str, str]:
+    """Orders decimal numbers by value, then by leading zeros; `int` refuses more than 4,300 digits."""
+    digits = number.lstrip("0")
+    return len(digits), digits, number
 
 
 def check_same_classes(expected: Sequence[Class], found: Sequence[Class], what: str) -> None:

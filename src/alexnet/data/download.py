@@ -7,7 +7,6 @@ import hashlib
 import http.client
 import re
 import shutil
-import sys
 import tarfile
 import time
 import urllib.error
@@ -200,15 +199,15 @@ def download(
     target: Path,
     is_valid: Callable[[Path], bool],
     progress: BytesReceived,
+    most_bytes: int,
     pause: Callable[[float], None] = time.sleep,
-    most_bytes: int = sys.maxsize,
     otherwise: str = "use another location with --from URL-or-DIR",
 ) -> None:
     """Downloads `target` from the first of `urls` that gives valid bytes; it never contains any others.
 
     Until then they are in `target.part`, which a later call continues. Each URL is tried a few times.
-    WorkError if no URL can be reached, DataError if the last one gave invalid bytes; the messages end with
-    `otherwise`.
+    WorkError if no URL can be reached, DataError if the last one gave invalid bytes or more than
+    `most_bytes`; the messages end with `otherwise`.
     """
     part = target.with_name(target.name + ".part")
     if part.exists():
@@ -252,7 +251,7 @@ def _download_from(
             error.close()
             if error.code < 500 and error.code not in _TEMPORARY:
                 return failure, False
-        except _TooLong as error:
+        except TooLong as error:
             _discard(part, progress)
             return str(error), True
         except AlexNetError:
@@ -273,7 +272,7 @@ def _download_from(
 def _continue(url: str, part: Path, most_bytes: int, progress: BytesReceived) -> None:
     """Appends to `part` what it lacks; starts from scratch if the server cannot send a part of a file.
 
-    _TooLong for more than `most_bytes`.
+    TooLong for more than `most_bytes`.
     """
     have_bytes = part.stat().st_size if part.exists() else 0
     headers = {"User-Agent": f"alexnet/{__version__}"}
@@ -295,13 +294,15 @@ def _continue(url: str, part: Path, most_bytes: int, progress: BytesReceived) ->
             have_bytes = 0
         length = _length(response)
         if length is not None and have_bytes + length > most_bytes:
-            raise _TooLong(have_bytes + length, most_bytes)
+            raise TooLong(have_bytes + length, most_bytes)
         append_blocks(response, part, most_bytes, progress)
     if length is not None and part.stat().st_size < have_bytes + length:
         raise ConnectionError(f"the connection was lost after {part.stat().st_size:,} bytes")
 
 
-class _TooLong(Exception):  # noqa: N818 - what a reply is
+class TooLong(ConnectionError):  # noqa: N818 - what a reply is
+    """More bytes than a file may have."""
+
     def __init__(self, received: int, most: int) -> None:
         super().__init__(f"it sends {sized(received)} or more, and the file has at most {sized(most)}")
 
@@ -319,7 +320,7 @@ def _length(response: Any) -> int | None:
 def append_blocks(response: Any, part: Path, most_bytes: int, progress: BytesReceived) -> None:
     """Appends to the file `part` what can be read from `response`, in blocks.
 
-    WorkError if the disk refuses; an error if there are more than `most_bytes`.
+    WorkError if the disk refuses; TooLong for more than `most_bytes`.
     """
     try:
         file = part.open("ab")
@@ -336,7 +337,7 @@ def append_blocks(response: Any, part: Path, most_bytes: int, progress: BytesRec
                 ) from error
             progress(len(block))
             if file.tell() > most_bytes:
-                raise _TooLong(file.tell(), most_bytes)
+                raise TooLong(file.tell(), most_bytes)
 
 
 def _discard(part: Path, progress: BytesReceived) -> None:
@@ -415,7 +416,7 @@ def _get(file: RemoteFile, folder: Path, location: str | None, progress: BytesRe
         )
         # Another copy may be packed a little differently; its digest is that of its contents.
         most_bytes = file.size_bytes + max(file.size_bytes // 10, 65_536)
-        download(urls, target, lambda path: _is_published(file, path), progress, most_bytes=most_bytes)
+        download(urls, target, lambda path: _is_published(file, path), progress, most_bytes)
     elif _is_published(file, target):
         progress(file.size_bytes)
     else:

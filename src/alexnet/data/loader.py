@@ -167,7 +167,7 @@ class Loader:
         )
 
     def batches(self, epoch: int = 0, start_batch: int = 0) -> Iterator[Batch]:
-        """The epoch's batches from `start_batch`; DataError names a damaged image."""
+        """The epoch's batches from `start_batch`, on the device; DataError names a damaged image."""
         order = self.order_of(epoch)
         with ThreadPoolExecutor(self.workers, thread_name_prefix="alexnet-loader") as threads:
             pending = deque[_Pending]()
@@ -184,7 +184,7 @@ class Loader:
                 threads.shutdown(wait=True, cancel_futures=True)
 
     def forever(self) -> Iterator[tuple[int, Batch]]:
-        """(epoch, batch) of one epoch after another, without end; errors as `batches`."""
+        """(epoch, batch) of all epochs from 0 on, without end; batches and errors as those of `batches`."""
         return ((epoch, batch) for epoch in count() for batch in self.batches(epoch))
 
     def batch_of(self, epoch: int, indices: NDArray[np.int64]) -> Batch:
@@ -237,7 +237,10 @@ class Loader:
         """Waits for the images and copies them to the device."""
         for task in pending.tasks:
             task.result()
-        return pending.batch if self._copies is None else self._copied(pending.batch, self._copies)
+        batch = pending.batch
+        if self._copies is not None:
+            return self._copied(batch, self._copies)
+        return replace(batch, images=batch.images.to(self.device), labels=batch.labels.to(self.device))
 
     def _copied(self, batch: Batch, copies: torch.cuda.Stream) -> Batch:
         """Copies concurrently with the running computation; later work on the device waits for the copy."""

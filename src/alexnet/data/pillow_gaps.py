@@ -156,7 +156,10 @@ def decode_netpbm(data: bytes, max_pixels: int) -> npt.NDArray[np.uint8] | None:
 
 
 def _read_numbers(data: bytes, count: int) -> tuple[list[int], int]:
-    """The numbers of a header, and the position after them; BrokenNetpbm if there are not so many."""
+    """The numbers of a header, and the position after them.
+
+    BrokenNetpbm if the header has fewer than `count` numbers.
+    """
     found: list[int] = []
     position = 2
     while len(found) < count:

@@ -124,7 +124,7 @@ def prepare_source(
     color, cropped, JPEG; of digits 32, gray, padded, raw. Where photos come without a validation split,
     `val_fraction` of each class is held out; `group_by`, a regular expression over keys, names photos that
     stay in one split (see `hold_out`). `drop_duplicates` keeps one of each set of photos with the same
-    pixels, which decodes all of them twice. `classes` keeps the first so many classes ("10"), or those named
+    pixels, which decodes all of them twice. `classes` keeps the first N classes ("10"), or those named
     by WNID or name ("n01440764,crane"). `exif` turns photos upright. `options` choose how the source is read,
     where several ways fit. With `strict` an unreadable photo is an error. `workers` are processes, by default
     one per core; `progress` is called with numbers of photos, `log` with a line about what was made again of

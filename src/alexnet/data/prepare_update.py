@@ -216,9 +216,10 @@ def _find_moved(
                 stamp = (stamp_of(split, index) or "") if by_stamp else ""
                 if photo is not None and _same_contents(split, index, stamp, photo):
                     del before[other, key]
-                    found.new.remove(f"{name}/{key}")
                     found.moved.append(f"{name}/{key}")
                     break
+    moved = set(found.moved)
+    found.new = [name for name in found.new if name not in moved]
 
 
 def _current_note(split: SourceSplit, task: ShardTask, note: ShardNote, by_stamp: bool) -> ShardNote | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -50,13 +51,18 @@ class _State:
             ),
             (self.resized.get("resize") in ("crop", "warp", "pad"), "resized.resize is unknown"),
             (
-                self.resized.get("resize") != "pad" or self.resized.get("picture", "").isdecimal(),
+                self.resized.get("resize") != "pad" or _is_side(self.resized.get("picture", "")),
                 "resized.picture is no number of pixels",
             ),
         ]
         for holds, message in checks:
             if not holds:
                 raise ConfigError(message)
+
+
+def _is_side(text: str) -> bool:
+    """Whether it is a number of pixels, below a million."""
+    return re.fullmatch("[0-9]{1,6}", text) is not None
 
 
 @dataclass(frozen=True, eq=False)
@@ -336,10 +342,12 @@ class Preprocessing:
 
 
 def to_stored_square(pixels: Pixels, preprocessing: Preprocessing) -> Pixels:
-    """(side, side, C): resized in the same way as the model's training photos, and gray if they were.
+    """(side, side, C) uint8 of an RGB photo `pixels` (H, W, 3) uint8, as `Preprocessing.test_input` takes it.
 
-    A square of that side is not resized. If training photos were padded, a photo larger than any of them is
-    first shrunk to their size.
+    `side` is that of `preprocessing`, and C is 3, or 1 if the training photos were gray. The photo is resized
+    as they were; a square of that side is not. If they were padded, a photo larger than any of them is first
+    shrunk to their size. UnreadableImage if it would have more than `MAX_PIXELS` on the way, DataError for an
+    unknown filter.
     """
     resized, side = preprocessing.resized, preprocessing.side
     pixels = in_channels(pixels, preprocessing.data.channels)
@@ -351,7 +359,10 @@ def to_stored_square(pixels: Pixels, preprocessing: Preprocessing) -> Pixels:
 
 
 def enlargement(pixels: Pixels, preprocessing: Preprocessing) -> float:
-    """The factor by which `to_stored_square` enlarges the shorter side; 1 if photos are padded."""
+    """The factor by which `to_stored_square` enlarges the shorter side of a photo `pixels` (H, W, C).
+
+    Below 1 for a photo that is reduced; 1 if photos are padded, which are never enlarged.
+    """
     padded = preprocessing.resized["resize"] == "pad"
     return 1 if padded else preprocessing.side / min(pixels.shape[:2])
 

@@ -26,7 +26,7 @@ from urllib.parse import unquote, urlsplit
 from urllib.request import url2pathname
 
 from alexnet.cache import cache_folder
-from alexnet.data.download import append_blocks, download, shown_address
+from alexnet.data.download import TooLong, append_blocks, download, shown_address
 from alexnet.errors import CommandError, DataError, MissingPackage, NotFound, WorkError
 from alexnet.io import exclusive_lock
 from alexnet.progress import ProgressBar, no_progress_bar
@@ -65,6 +65,10 @@ _ERRORS = (
 """Exceptions of file systems that are no OSError, with their modules."""
 _DEEPEST = 20
 """Folders in each other, on a web server."""
+_MAX_FOLDERS, _MAX_FILES = 100_000, 2_000_000
+"""On a web server, where each costs a request."""
+_MAX_UNKNOWN_BYTES = 2**38
+"""Of a file whose size its server does not tell: twice ImageNet's training photos."""
 _FETCHED_AT_ONCE, _SUBMITTED_AT_ONCE = 8, 1000
 _FORBIDDEN = re.compile(r"[\x00-\x1f\x7f\\]|[\ud800-\udfff]" + (r'|[<>:"|?*]' if os.name == "nt" else ""))
 
@@ -78,6 +82,11 @@ class _RemoteFile:
     size: int | None
     version: str
     """Empty if unknown."""
+
+    @property
+    def most_bytes(self) -> int:
+        """The largest number of bytes that may be received."""
+        return _MAX_UNKNOWN_BYTES if self.size is None else self.size
 
     @property
     def part_name(self) -> str:
@@ -276,7 +285,14 @@ class _Copy:
             return file, part
         if _scheme(self.address) in _WEB:
             again = "type the same command again: what was fetched is kept"
-            download([file.name], part, lambda path: _has_size(path, file.size), received, otherwise=again)
+            download(
+                [file.name],
+                part,
+                lambda path: _has_size(path, file.size),
+                received,
+                file.most_bytes,
+                otherwise=again,
+            )
         else:
             _read_on(system, file, part, received)
         return file, part
@@ -287,7 +303,7 @@ class _Cancelled(Exception):  # noqa: N818 - what happened
 
 
 def _read_on(system: Any, file: _RemoteFile, target: Path, received: Callable[[int], None]) -> None:
-    """Appends to `target.part` what it lacks, and renames it. ConnectionError if the file ends too early."""
+    """Appends to `target.part` what it lacks, and renames it. ConnectionError for a file of another size."""
     part = target.with_name(f"{target.name}.part")
     have = part.stat().st_size if part.exists() else 0
     if file.size is None or have > file.size:
@@ -297,7 +313,11 @@ def _read_on(system: Any, file: _RemoteFile, target: Path, received: Callable[[i
         if have:
             stream.seek(have)
             received(have)
-        append_blocks(stream, part, sys.maxsize, received)
+        try:
+            append_blocks(stream, part, file.most_bytes, received)
+        except TooLong:
+            part.unlink()
+            raise
     if not part.exists():
         part.touch()
     if not _has_size(part, file.size):
@@ -382,7 +402,7 @@ def _below(name: str, root: str) -> str:
 def _list_web(system: Any, root: str) -> list[_RemoteFile]:
     if is_web_file(root):
         return [_described(system, root, "", {})]
-    names, folders = list[str](), [root]
+    names, folders, listed = list[str](), [root], 1
     for _ in range(_DEEPEST):
         found = [
             link
@@ -392,6 +412,10 @@ def _list_web(system: Any, root: str) -> list[_RemoteFile]:
         ]
         names += [link for link in found if not link.endswith("/")]
         folders = [link for link in found if link.endswith("/")]
+        listed += len(folders)
+        for count, most, what in ((listed, _MAX_FOLDERS, "folders"), (len(names), _MAX_FILES, "files")):
+            if count > most:
+                raise DataError(f"{shown_address(root)} has more than {most:,} {what}: use a part of it")
     if folders:
         raise DataError(
             f"{shown_address(root)} has folders more than {_DEEPEST} levels deep: use one of them"

@@ -2,8 +2,8 @@
 
 The filter of `prepare` is Pillow's antialiased bicubic, rows before columns, computed by torch, which is
 several times faster; tests compare the two. Imported models were trained on photos resized with other
-filters, which `FILTERS` has too. A photo that has the wanted size already is not changed, and one so narrow
-that the result would not fit into memory is an UnreadableImage.
+filters, which `FILTERS` has too. A photo that has the wanted size already is not changed. Each function
+raises UnreadableImage for a photo so narrow that the result would exceed `MAX_PIXELS`.
 """
 
 from __future__ import annotations
@@ -37,20 +37,23 @@ def crop_offset(height: int, width: int, side: int) -> tuple[int, int]:
 
 
 def to_whole(photo: Pixels, side: int, resampling: str = FILTER) -> Pixels:
-    """The whole photo (H, W, C) with shorter side `side`. DataError if `FILTERS` lacks `resampling`."""
+    """The whole photo (H, W, C) uint8 with shorter side `side` pixels.
+
+    UnreadableImage if it would have more than `MAX_PIXELS`, DataError if `FILTERS` lacks `resampling`.
+    """
     height, width, _ = photo.shape
     return _resize(photo, *resized_size(height, width, side), resampling)
 
 
 def to_square(photo: Pixels, side: int, resampling: str = FILTER) -> Pixels:
-    """(side, side, C): shorter side to `side`, then the center. DataError as for `to_whole`."""
+    """(side, side, C): shorter side to `side`, then the center. Errors as for `to_whole`."""
     whole = to_whole(photo, side, resampling)
     top, left = crop_offset(whole.shape[0], whole.shape[1], side)
     return np.ascontiguousarray(whole[top : top + side, left : left + side])
 
 
 def warp(photo: Pixels, side: int, resampling: str = FILTER) -> Pixels:
-    """(side, side, C) with another aspect ratio, as Caffe resized ImageNet. DataError as for `to_whole`."""
+    """(side, side, C) with another aspect ratio, as Caffe resized ImageNet. Errors as for `to_whole`."""
     return _resize(photo, side, side, resampling)
 
 
@@ -68,7 +71,11 @@ def pad(photo: Pixels, side: int) -> Pixels:
 
 
 def shrink(photo: Pixels, longest: int, resampling: str = FILTER) -> Pixels:
-    """The photo (H, W, C) with its longer side `longest` pixels; a smaller photo unchanged."""
+    """The photo (H, W, C) uint8 with its longer side at most `longest` pixels (1 or more), the shorter one at
+    least 1; a photo that is not larger is unchanged.
+
+    Errors as for `to_whole`.
+    """
     height, width, _ = photo.shape
     longer = max(height, width)
     if longer <= longest:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+from collections import Counter
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -78,7 +79,7 @@ def read_class_list(path: Path) -> list[Class]:
     wnids = [wnid.strip() for wnid, _, _ in parts]
     if not wnids:
         raise DataError(f"{path} has no classes: it must have one wnid or wnid<TAB>name per line")
-    twice = next((wnid for wnid in wnids if wnids.count(wnid) > 1), None)
+    twice = next((wnid for wnid, count in Counter(wnids).items() if count > 1), None)
     if twice:
         raise DataError(f"{path} has {twice} twice: each class must have one line")
     known = classes_from_wnids(wnids)

@@ -149,10 +149,11 @@ def _without_prefixes(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     DataError if two tensors would have the same name.
     """
     split = [[part for part in name.split(".") if part not in _INSIDE] for name in state]
-    split = [parts[1:] if parts[0] == "model" else parts for parts in split]
-    while len(first := {parts[0] for parts in split}) == 1 and not first & _OWN and min(map(len, split)) > 2:
-        split = [parts[1:] for parts in split]
-    found = dict(zip((".".join(parts) for parts in split), state.values(), strict=True))
+    split = [parts[1:] if parts[:1] == ["model"] else parts for parts in split]
+    common, most = 0, min(map(len, split), default=0) - 2
+    while common < most and len(first := {parts[common] for parts in split}) == 1 and not first & _OWN:
+        common += 1
+    found = dict(zip((".".join(parts[common:]) for parts in split), state.values(), strict=True))
     if len(found) < len(state):
         names = sorted(name for name in state if name not in found)
         raise DataError(f"it contains several models ({', '.join(names[:3])}, ...); {ADVICE}")

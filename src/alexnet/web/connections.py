@@ -1,7 +1,7 @@
 """Connections of the web server: how many there are, how long they may take, and one line for each error.
 
-A client may open many connections and send nothing, or send its headers byte by byte. Such connections are
-closed, the oldest first, before they shut out others.
+A client may open many connections and send nothing, send a request byte by byte, or not read its responses.
+Such connections are closed, the oldest first, before they shut out others.
 """
 
 from __future__ import annotations
@@ -24,9 +24,11 @@ except ImportError:  # Windows limits no process's files
     _resource = None
 
 MAX_CONNECTIONS = 256
-"""Connections at the same time, if the limit of open files permits so many."""
+"""Connections at the same time, or fewer if the limit of open files is too low for them."""
 HEADERS_SECONDS = 10
-"""How long a client may take to send the headers of a request."""
+"""How long a client may take to send the headers of a request, and the rest of a body after the response."""
+SENDING_SECONDS = 60
+"""How long a client may take to read a response."""
 _OTHER_FILES = 32
 """Open files of the process besides connections."""
 _REPEAT_SECONDS = 60
@@ -34,35 +36,65 @@ _REPEAT_SECONDS = 60
 
 
 class Connection(H11Protocol):
-    """One connection. It is closed if the headers of a request take too long, or if there are too many."""
+    """One connection. It is closed if its client takes too long, or if there are too many.
+
+    Photos that are being received have limits of their own, in `Uploads`.
+    """
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # pyright: ignore
-        """Closes the connection that has waited longest for a request if there are too many."""
+        """Closes another connection if there are too many: the oldest without a request, else the oldest."""
         super().connection_made(transport)
-        self._headers_timer: asyncio.TimerHandle | None = None
-        self._expect_headers()
-        every = [each for each in cast(set[Connection], self.connections) if not each.transport.is_closing()]
+        self.since = self.loop.time()
+        self._expected: object = None
+        self._receiving_timer: asyncio.TimerHandle | None = None
+        self._sending_timer: asyncio.TimerHandle | None = None
+        transport.set_write_buffer_limits(
+            0
+        )  # so that `pause_writing` is called as soon as a client must read
+        self._limit_receiving()
+        every = [each for each in cast(set[Connection], self.connections) if each.is_open]
         if len(every) > most_connections():
-            waiting = [each for each in every if each.is_waiting and each is not self]
-            min(waiting, key=lambda each: each.since, default=self).transport.abort()
+            others = [each for each in every if each is not self]
+            idle = [each for each in others if each.is_idle]
+            min(idle or others, key=lambda each: each.since).transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Ends the timer."""
-        self._headers_arrived()
+        """Ends the timers."""
+        for timer in (self._receiving_timer, self._sending_timer):
+            if timer is not None:
+                timer.cancel()
         super().connection_lost(exc)
 
     @property
-    def is_waiting(self) -> bool:
-        """Whether it has no request at the moment."""
-        return self._headers_timer is not None
+    def is_open(self) -> bool:
+        """Whether it is used, or has bytes that its client has not read."""
+        return not self.transport.is_closing() or self.transport.get_write_buffer_size() > 0
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no response is being made for it."""
+        return self.cycle is None or self.cycle.response_complete
 
     def handle_events(self) -> None:
-        """Restarts the timer after each request."""
+        """Limits the time of what the client must send next."""
         super().handle_events()
-        if self.conn.their_state is not h11.IDLE:
-            self._headers_arrived()
-        elif not self.is_waiting:
-            self._expect_headers()
+        self._limit_receiving()
+
+    def on_response_complete(self) -> None:
+        """Limits the time of what the client must send next."""
+        super().on_response_complete()
+        self._limit_receiving()
+
+    def pause_writing(self) -> None:
+        """Limits the time in which the client must read what it was sent."""
+        super().pause_writing()
+        self._sending_timer = self.loop.call_later(SENDING_SECONDS, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """Ends this time."""
+        super().resume_writing()
+        if self._sending_timer is not None:
+            self._sending_timer.cancel()
 
     def send_400_response(self, msg: str) -> None:
         """Refuses a request that is not HTTP, with the headers of every response."""
@@ -86,14 +118,18 @@ class Connection(H11Protocol):
             self.transport.write(self.conn.send(event) or b"")
         self.transport.close()
 
-    def _expect_headers(self) -> None:
-        self.since = self.loop.time()
-        self._headers_timer = self.loop.call_later(HEADERS_SECONDS, self.transport.abort)
-
-    def _headers_arrived(self) -> None:
-        if self._headers_timer is not None:
-            self._headers_timer.cancel()
-            self._headers_timer = None
+    def _limit_receiving(self) -> None:
+        """Starts a timer for headers, and for the rest of a body whose response is complete."""
+        has_answered = self.conn.our_state is h11.DONE and self.conn.their_state is h11.SEND_BODY
+        expected = self.conn.their_state if self.conn.their_state is h11.IDLE or has_answered else None
+        if expected is self._expected:
+            return
+        self._expected = expected
+        if self._receiving_timer is not None:
+            self._receiving_timer.cancel()
+        if expected is not None:
+            self.since = self.loop.time()
+            self._receiving_timer = self.loop.call_later(HEADERS_SECONDS, self.transport.abort)
 
 
 def most_connections() -> int:

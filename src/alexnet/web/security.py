@@ -21,8 +21,7 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(self), microphone=(), geolocation=()",
 }
-"""Headers by which the page loads nothing from other sites, and pages of other sites can neither embed nor
-read it."""
+"""With these headers the page loads nothing from other sites, and other sites cannot embed or read it."""
 
 
 class SecurityMiddleware:
@@ -56,9 +55,9 @@ class SecurityMiddleware:
 
 def _refusal(headers: Headers) -> JSONResponse | None:
     if not _HOST.fullmatch(headers.get("host", "")):
-        return JSONResponse({"error": f"address this server as {' or '.join(HOSTS)}"}, 400)
+        return JSONResponse({"error": f"the host name must be {' or '.join(HOSTS)}"}, 400)
     if _is_cross_origin(headers):
-        return JSONResponse({"error": "only its own page and programs may use this server"}, 403)
+        return JSONResponse({"error": "requests from pages of other sites are refused"}, 403)
     return None
 
 

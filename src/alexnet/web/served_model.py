@@ -142,7 +142,10 @@ class ServedModel:
         return sum(map(len, self._batchers.values()))
 
     def prepare(self, photo: UploadedPhoto) -> ModelInput:
-        """The photo, resized as the training photos of the model, or of each member, were."""
+        """The photo, resized as the training photos of the model, or of each member, were.
+
+        UnreadableImage if it is so narrow that it would become too large.
+        """
         height, width, _ = photo.pixels.shape
         notes = photo.notes + size_notes(enlargement(photo.pixels, self.classifier.preprocessing))
         info = PhotoInfo(width=width, height=height, notes=notes)
@@ -150,7 +153,12 @@ class ServedModel:
         return ModelInput(photo.pixels, tuple(squares), info)
 
     async def classify(self, given: ModelInput, views: ViewsName, top: int, crops: bool) -> ClassifiedPhoto:
-        """The `top` most probable classes; with `crops` also those of each crop."""
+        """The `top` (1 or more) most probable classes; with `crops` also those of each crop, and the square.
+
+        The probabilities are the mean over the crops of `views`, calibrated if the model was for these views.
+        It must run in the event loop of `start`. An exception of the model is raised for every photo of the
+        batch.
+        """
         by_view = await self._batchers[views].submit(given.squares)
         return ClassifiedPhoto(
             views=views,
@@ -160,7 +168,10 @@ class ServedModel:
         )
 
     def best(self, row: npt.NDArray[np.float32], top: int) -> list[ClassProbability]:
-        """The most probable classes, ties in label order."""
+        """The `top` classes of the largest probabilities in `row` (K,), largest first, ties in label order.
+
+        All K classes if `top` is larger.
+        """
         classes = self.classifier.classes
         return [
             ClassProbability(wnid=classes[i].wnid, name=classes[i].name, probability=float(row[i]))

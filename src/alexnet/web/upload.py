@@ -160,7 +160,7 @@ def read_upload(data: bytes) -> UploadedPhoto:
     except TooNarrow as error:
         raise Refused(422, f"{error}: cut it first") from None
     except NoDecoder:
-        raise Refused(415, "this server reads no HEIC and AVIF photos: send it as JPEG") from None
+        raise Refused(415, "this server cannot decode HEIC or AVIF photos: send it as JPEG") from None
     except NotAPhoto:
         raise Refused(415, f"this is not a photo: only {FORMATS} are supported") from None
     except UnreadableImage as error:
@@ -173,7 +173,7 @@ def notes_of(found: list[str]) -> list[str]:
 
 
 def size_notes(enlargement: float) -> list[str]:
-    """A note where a photo has so few pixels that it is enlarged a lot."""
+    """A note if the shorter side is enlarged more than `NOTED_ENLARGEMENT` times; else empty."""
     if enlargement <= NOTED_ENLARGEMENT:
         return []
     return [f"its shorter side was enlarged {enlargement:.0f} times for the model"]

@@ -18,6 +18,7 @@ from alexnet.data.decode import decode
 from alexnet.data.manifest import PrepareSettings
 from alexnet.data.prepare import prepare
 from alexnet.data.sources import Source, open_source
+from alexnet.data.sources import yolo as module
 from alexnet.data.sources.yolo import parse_names
 from alexnet.errors import DataError
 
@@ -473,3 +474,32 @@ def test_other_yaml() -> None:
     assert parse_names("nc: 2\n") == []
     with pytest.raises(ValueError, match="numbered 1, 2, not from 0"):
         parse_names("names:\n  1: dog\n  2: cat")
+
+
+def test_the_boxes_in_use_are_collected_once(tmp_path: Path, monkeypatch) -> None:
+    calls: list[int] = []
+
+    def counted(*values):
+        calls.append(len(values))
+        return set(*values)
+
+    monkeypatch.setattr(module, "set", counted, raising=False)
+    files = {**photos_in("images", TRAIN), **texts_in("labels", TRAIN), "classes.txt": b"dog\ncat\nyak\n"}
+    files |= {f"labels/other{number}.txt": b"0 0.5 0.5 0.1 0.1" for number in range(40)}
+    assert "40 annotations of missing photos" in " ".join(opened(make.write(tmp_path, files)).strays)
+    assert len(calls) < 5
+
+
+def test_brackets_of_yaml_are_counted_once(monkeypatch) -> None:
+    read: list[int] = []
+    count = module._opened_brackets
+    monkeypatch.setattr(module, "_opened_brackets", lambda text: read.append(len(text)) or count(text))
+    names = [f"name{number}" for number in range(500)]
+    text = "names: [\n" + "".join(f"  {name},\n" for name in names) + "]\nnc: 500\n"
+    assert parse_names(text) == names
+    assert sum(read) <= len(text)
+
+
+def test_numbers_of_many_digits_in_yaml() -> None:
+    with pytest.raises(ValueError, match="the number of a class has 5,000 digits"):
+        parse_names(f"names:\n  0: dog\n  {5000 * '9'}: cat")

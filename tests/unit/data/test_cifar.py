@@ -144,3 +144,39 @@ def test_broken_batches_are_refused(batch: bytes, tmp_path: Path) -> None:
     (tmp_path / "cifar-10-batches-py/data_batch_2").write_bytes(batch)
     with pytest.raises(DataError, match=r"data_batch_2 .*: download it again"):
         open_source(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "meta",
+    [
+        pickle.dumps({"label_names": ["airplane", "automobile", "bird"]}, 2),
+        pickle.dumps({b"label_names": ["airplane", "automobile", "bird"]}, 3),
+        pickle.dumps({b"label_names": [b"\xff"]}, 3),
+        python_2({"label_names": "airplane"}),
+        python_2({"num_vis": 200}),
+    ],
+    ids=["pickled again", "names as texts", "not UTF-8", "no list", "no names"],
+)
+def test_class_names_of_another_form_are_refused(meta: bytes, tmp_path: Path) -> None:
+    cifar_10(tmp_path)
+    (tmp_path / "cifar-10-batches-py/batches.meta").write_bytes(meta)
+    with pytest.raises(DataError, match=r"batches\.meta holds no list label_names as Python 2 wrote it"):
+        open_source(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "batch",
+    [
+        b"\x80\x02K\x01r" + struct.pack("<I", 2**31) + b".",  # a memo of 2^31 entries
+        b"\x80\x04\x8e" + struct.pack("<Q", 2**62) + b".",  # bytes of that length
+        b"\x80\x05\x96" + struct.pack("<Q", 2**62) + b".",
+        b"\x80\x02G\x00",
+        python_2({"labels": [0, 1], "data": ROWS[:2]}).replace(struct.pack("<HB", 2, 0x4D), b"\xff\xffM"),
+    ],
+    ids=["memo", "bytes", "byte array", "float", "shape"],
+)
+def test_sizes_that_a_pickle_only_names_are_refused(batch: bytes, tmp_path: Path) -> None:
+    cifar_10(tmp_path)
+    (tmp_path / "cifar-10-batches-py/data_batch_2").write_bytes(batch)
+    with pytest.raises(DataError, match=r"data_batch_2 .*: download it again"):
+        open_source(tmp_path)

@@ -61,6 +61,8 @@ def test_a_name_used_twice_gets_its_wnid() -> None:
 def test_label_order_is_sorted_and_numeric_for_numbers() -> None:
     assert in_label_order(["10", "9", "b"]) == ["10", "9", "b"]
     assert in_label_order(["10", "9", "100"]) == ["9", "10", "100"]
+    assert in_label_order(["10", "010", "0", "00", "9"]) == ["0", "00", "9", "010", "10"]
+    assert in_label_order(["1" + 5000 * "0", 5000 * "9", "2"]) == ["2", 5000 * "9", "1" + 5000 * "0"]
 
 
 @given(WNIDS)

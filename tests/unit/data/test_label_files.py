@@ -701,3 +701,21 @@ def test_photos_without_a_label_file_are_refused(split: str, tmp_path: Path) -> 
 def test_bytes_that_are_no_text_do_not_stop_a_source_that_needs_no_labels(tmp_path: Path) -> None:
     make.write(tmp_path, photos("cat", "dog") | {"notes.txt": b"\x00\xff\x00\x00"})
     assert open_source(tmp_path, 0).strays == ["notes.txt"]
+
+
+@pytest.mark.parametrize(
+    "labels", [["1" + 20 * "0", "1" + 19 * "0" + "1"], [5000 * "9", "1"]], ids=["20", "5,000"]
+)
+def test_numbers_of_many_digits_are_names_of_classes(labels: list[str], tmp_path: Path) -> None:
+    files = FLAT | {
+        "labels.csv": lines(["1.jpg", "2.jpg", "3.jpg", "4.jpg"], labels * 2, ",", "file,label").encode()
+    }
+    source = read(tmp_path, files)
+    assert {each.wnid for each in source.classes} == set(labels)
+
+
+def test_names_of_classes_under_numbers_of_many_digits(tmp_path: Path) -> None:
+    names = f"1,ant\n{5000 * '9'},bee\n".encode()
+    table = lines(["1.jpg", "2.jpg", "3.jpg", "4.jpg"], ["1", "2"] * 2, ",", "file,label").encode()
+    source = read(tmp_path, FLAT | {"labels.csv": table, "classes.csv": names})
+    assert [each.wnid for each in source.classes] == ["1", "2"]

@@ -15,6 +15,7 @@ from alexnet.cli.main import main
 from alexnet.data.manifest import MANIFEST_FILE, PrepareSettings
 from alexnet.data.prepare import prepare
 from alexnet.data.sources import Source, SourceOptions, open_source, parse_splits
+from alexnet.data.sources.photo_files import PhotoIndex
 from alexnet.errors import AlexNetError, CommandError
 
 Counts = dict[str, dict[str, int]]
@@ -391,3 +392,8 @@ def test_a_store_without_recorded_options_is_still_known(tmp_path: Path) -> None
     other = dataclasses.replace(source, options={"class_level": 1})
     with pytest.raises(CommandError, match="options"):
         prepare(other, tmp_path / "store", PrepareSettings(side=16), workers=1)
+
+
+def test_photos_are_found_by_numbers_of_any_number_of_digits() -> None:
+    index = PhotoIndex([f"image_{5000 * '9'}.jpg", "image_0007.jpg"])
+    assert [index.find_number(text) for text in (5000 * "9", "7", "007", "8")] == [0, 1, 1, None]

@@ -88,6 +88,13 @@ def test_every_image_comes_once_for_any_number_of_processes(
         assert torch.equal(batch.images[:, 0, 0, 0].long(), batch.indices)
 
 
+def test_batches_are_on_the_device() -> None:
+    """`meta` stands for devices other than the CPU and CUDA's, such as `mps`."""
+    for batch in Loader(numbered(6), Batching(4), device="meta"):
+        assert (batch.images.device.type, batch.labels.device.type) == ("meta", "meta")
+        assert (batch.indices.device.type, batch.positions.device.type) == ("cpu", "cpu")
+
+
 def test_processes_share_each_batch_in_order() -> None:
     split = numbered(40)
     whole = [batch.indices for batch in Loader(split, Batching(10)).batches(1)]

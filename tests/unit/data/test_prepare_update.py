@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,8 +14,10 @@ from PIL import Image
 from unit.data.source_makers import annotation
 
 from alexnet.data import prepare as module
+from alexnet.data.findings import PhotoNote
 from alexnet.data.manifest import PrepareSettings
 from alexnet.data.prepare import prepare
+from alexnet.data.prepare_update import SourceChanges, _find_moved
 from alexnet.data.sources import open_source
 from alexnet.data.store import Store
 from alexnet.errors import CommandError, DataError
@@ -314,3 +317,28 @@ def test_a_persons_own_notes_are_not_those_of_a_store(photos: Path, tmp_path: Pa
     with pytest.raises(CommandError, match="is not empty and not a store"):
         made(photos, tmp_path / "mine")
     assert contents(tmp_path / "mine") == {"notes/diary.json": b"Dear diary"}
+
+
+def test_moved_photos_are_removed_from_the_new_ones_together() -> None:
+    """Not one by one, which takes time with the square of their number."""
+
+    class Searched(list):
+        def remove(self, value: object) -> None:
+            raise AssertionError
+
+    class Stamps:
+        def __len__(self) -> int:
+            return len(new)
+
+        def key(self, index: int) -> str:
+            return new[index].partition("/")[2]
+
+        def stamp(self, index: int) -> str:
+            return "now"
+
+    before = {("train", f"{number}"): PhotoNote(f"{number}", 0, "now", "", "") for number in range(9)}
+    new = [f"val/{number}" for number in range(6)] + ["val/other"]
+    found = SourceChanges(new=Searched(new))
+    _find_moved(SimpleNamespace(splits={"val": Stamps()}), before, found, by_stamp=True)
+    assert (found.new, found.moved) == (["val/other"], new[:6])
+    assert sorted(key for _, key in before) == ["6", "7", "8"]

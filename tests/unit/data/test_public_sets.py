@@ -15,6 +15,9 @@ from unit.data.test_layouts import counts, named, photos, read, refusal
 
 from alexnet.data.decode import decode
 from alexnet.data.sources import Source, SourceOptions, open_source
+from alexnet.data.sources import matlab as matlab_files
+from alexnet.data.sources.matlab import read_vectors
+from alexnet.errors import DataError
 
 
 def within(folder: str, files: make.Photos) -> make.Photos:
@@ -479,3 +482,47 @@ def test_dtd_has_ten_splits_of_which_one_is_chosen(tmp_path: Path) -> None:
     source = read(tmp_path, files, SourceOptions(splits=chosen))
     assert counts(source) == {split: {"banded": 2, "dotted": 2} for split in ("train", "val", "test")}
     assert keys(source, "train") == names[2::3]
+
+
+@pytest.mark.parametrize(
+    "code", ["x", "-1", "99999999999", 5000 * "9"], ids=["word", "negative", "large", "long"]
+)
+def test_codes_of_emnist_that_are_no_characters_are_refused(code: str, tmp_path: Path) -> None:
+    files: make.Photos = {"emnist-letters-mapping.txt": text("1 65 97", f"2 {code}")}
+    for split in ("train", "test"):
+        pixels, labels = make.idx_arrays(4, seed=1)
+        files[f"emnist-letters-{split}-images-idx3-ubyte"] = make.idx_bytes(pixels)
+        files[f"emnist-letters-{split}-labels-idx1-ubyte"] = make.idx_bytes(labels)
+    with pytest.raises(DataError, match=r"emnist-letters-mapping\.txt, line 2: expected a label and codes"):
+        open_source(make.write(tmp_path, files))
+
+
+class TestSizesOfMatlab:
+    """Lists whose sizes are refused before they are in memory."""
+
+    def test_values(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        data = matlab(labels=np.array([[1, 2, 1, 2]]))
+        assert read_vectors(data, "labels.mat") == {"labels": [1, 2, 1, 2]}
+        monkeypatch.setattr(matlab_files, "MAX_LISTED", 3)
+        with pytest.raises(DataError, match=r"labels\.mat: labels has 4 values, more than 3"):
+            read_vectors(data, "labels.mat")
+
+    def test_decompressed_bytes(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        nested = np.empty(2, object)
+        nested[:] = [np.zeros(10**6), np.zeros(10**6)]
+        data = matlab(labels=nested)
+        assert len(data) < 10**5
+        monkeypatch.setattr(matlab_files, "_MAX_UNPACKED_BYTES", 10**6)
+        monkeypatch.setattr("scipy.io.loadmat", None)
+        with pytest.raises(DataError, match=r"labels\.mat has more than 1,000,000 bytes when decompressed"):
+            read_vectors(data, "labels.mat")
+
+    def test_other_versions(self) -> None:
+        file = io.BytesIO()
+        savemat(file, {"labels": np.array([[1, 2, 3]])}, format="4")
+        assert read_vectors(file.getvalue(), "labels.mat") == {"labels": [1, 2, 3]}
+        header = (
+            b"MATLAB 7.3 MAT-file".ljust(124) + b"\0\2IM" + bytes(384) + b"\x89HDF\r\n\x1a\n" + bytes(600)
+        )
+        with pytest.raises(DataError, match=r"is of MATLAB 7\.3, which is not read"):
+            read_vectors(header, "labels.mat")

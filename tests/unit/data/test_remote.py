@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import shutil
@@ -16,6 +17,7 @@ from unit.data.source_makers import photo
 
 import alexnet
 from alexnet.cli.main import main
+from alexnet.data import remote
 from alexnet.data.remote import is_address, is_web_file, local_source
 from alexnet.data.store import Store
 from alexnet.errors import CommandError, DataError, MissingPackage, NotFound, WorkError
@@ -478,3 +480,66 @@ def test_a_data_set_of_the_hub_is_prepared(monkeypatch, tmp_path) -> None:
         assert [each.name for each in store.classes] == list(CLASSES)
         with pytest.raises(NotFound, match="there is nothing at hf://datasets/team/none"):
             local_source("hf://datasets/team/none")
+
+
+# --- limits
+
+
+def test_a_file_that_is_longer_than_announced_is_not_read_to_its_end(memory, monkeypatch, cache) -> None:
+    memory.pipe("/bucket/large.tar", bytes(2000))
+    stream = _Breaks(bytes(10**7), 10**7)
+    monkeypatch.setattr("alexnet.data.download._BLOCK_BYTES", 1000)
+    monkeypatch.setattr(type(memory), "open", lambda self, path, mode="rb": stream)
+    with pytest.raises(WorkError, match=r"it sends 3\.0 kB or more, and the file has at most 2\.0 kB"):
+        local_source("memory://bucket/large.tar")
+    assert stream.place == 3000
+    assert not list(cache.glob("*/parts/*"))
+
+
+@pytest.fixture
+def of_unknown_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("alexnet.data.remote._MAX_UNKNOWN_BYTES", 1000)
+    described = remote._described
+
+    def without_size(*arguments):
+        return dataclasses.replace(described(*arguments), size=None)
+
+    monkeypatch.setattr(remote, "_described", without_size)
+
+
+def test_a_file_of_unknown_size_has_a_limit(memory, of_unknown_size) -> None:
+    memory.pipe("/bucket/small.tar", bytes(1000))
+    assert local_source("memory://bucket/small.tar").read_bytes() == bytes(1000)
+    memory.pipe("/bucket/large.tar", bytes(1001))
+    with pytest.raises(WorkError, match=r"the file has at most 1\.0 kB"):
+        local_source("memory://bucket/large.tar")
+
+
+def test_a_file_of_unknown_size_on_a_web_server_has_a_limit(web, of_unknown_size) -> None:
+    (web.site / "large.tar").write_bytes(bytes(1001))
+    with pytest.raises(DataError, match=r"the file has at most 1\.0 kB"):
+        local_source(f"{web.url}/large.tar")
+
+
+def test_a_folder_on_a_web_server_has_a_limit(monkeypatch) -> None:
+    """Each page of this server has links to two folders and a file."""
+    asked: list[str] = []
+
+    class Endless:
+        def ls(self, folder: str, detail: bool) -> list[str]:
+            asked.append(folder)
+            return [f"{folder}{name}" for name in ("a/", "b/", "photo.jpg")]
+
+        def invalidate_cache(self) -> None:
+            pass
+
+    monkeypatch.setattr(fsspec.core, "url_to_fs", lambda address: (Endless(), address))
+    monkeypatch.setattr(remote, "_MAX_FOLDERS", 100)
+    with pytest.raises(DataError, match="more than 100 folders: use a part of it"):
+        local_source("http://host/photos/")
+    assert len(asked) <= 100
+    asked.clear()
+    monkeypatch.setattr(remote, "_MAX_FILES", 20)
+    with pytest.raises(DataError, match="more than 20 files"):
+        local_source("http://host/photos/")
+    assert len(asked) <= 31

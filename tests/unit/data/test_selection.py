@@ -233,3 +233,8 @@ def test_the_command_warns_of_classes_without_validation_photos(tmp_path: Path, 
     assert "warning: there are no validation photos" in capfd.readouterr().err
     assert main([*words[:2], str(tmp_path / "half"), *words[3:], "--val-fraction", "0.5"]) == 0
     assert "warning" not in capfd.readouterr().err
+
+
+def test_a_number_of_classes_of_many_digits_is_refused(photos: Source) -> None:
+    with pytest.raises(CommandError, match="the source has 4; type that or fewer"):
+        filter_classes(photos, 5000 * "9")

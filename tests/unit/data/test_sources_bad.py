@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import struct
 from pathlib import Path
 
 import pytest
@@ -201,6 +202,44 @@ def test_labels_that_do_not_fit(labels: make.Photos, words: list[str], tmp_path:
     _refused(make.write(tmp_path, make.flat_val_files() | labels), *words)
 
 
+def test_large_files_in_archives_are_not_read(tmp_path: Path, monkeypatch) -> None:
+    files = {"ILSVRC2012_devkit_t12.tar.gz": make.devkit_archive()}
+    monkeypatch.setattr("alexnet.data.sources.devkit._MAX_FILE_BYTES", 20)
+    _refused(
+        make.write(make.ilsvrc_tars(tmp_path), files), "ILSVRC2012_devkit_t12.tar.gz", "bytes, more than 20"
+    )
+    boxes = gzip.compress(make.tar_bytes({"n01440764_10.xml": make.annotation("n01440764", (0, 0, 1, 1))}))
+    files = {"val.txt": make.label_lines(" "), "ILSVRC2012_bbox_train_v2.tar.gz": boxes}
+    folder = make.write(make.ilsvrc_tars(tmp_path / "boxes"), files)
+    assert open_source(folder).splits
+    monkeypatch.setattr("alexnet.data.sources.voc._MAX_XML_BYTES", 20)
+    _refused(folder, "n01440764_10.xml has", "bytes, more than 20")
+
+
+def test_only_regular_files_of_some_size_may_label_the_photos_of_tars(tmp_path: Path, monkeypatch) -> None:
+    folder = make.write(make.ilsvrc_tars(tmp_path), {"val.txt": make.label_lines(" ")})
+    os.mkfifo(folder / "val.csv")
+    (folder / "val.json").symlink_to("/dev/zero")
+    (folder / "val.lst").write_bytes(2000 * b"x")
+    monkeypatch.setattr("alexnet.data.sources.imagenet.MAX_TEXT_BYTES", 1000)
+    assert open_source(folder).splits["val"].labels.tolist() == [0, 0, 1, 1, 2, 2]
+
+
+def test_a_pipe_is_no_source(tmp_path: Path) -> None:
+    for name in ("photos.tar", "train.parquet", "labels.csv"):
+        os.mkfifo(tmp_path / name)
+        _refused(tmp_path / name, f"{name} is neither a folder nor a regular file")
+
+
+@pytest.mark.parametrize("word", ["99", "x", "-1", 5000 * "9"])
+def test_ids_that_the_kit_does_not_have(word: str, tmp_path: Path) -> None:
+    name = "ILSVRC2012_validation_ground_truth.txt"
+    files = make.devkit_files() | {f"data/{name}": f"1\n{word}\n".encode()}
+    _refused(
+        make.write(make.ilsvrc_tars(tmp_path), files), f"{name} holds {word[:40]!r}, which is not a class"
+    )
+
+
 @pytest.mark.parametrize("broken", ["meta.mat", "ILSVRC2012_validation_ground_truth.txt"])
 def test_a_kit_of_another_challenge(broken: str, tmp_path: Path) -> None:
     files = make.devkit_files() | {f"data/{broken}": b"99\n" * 6}
@@ -254,6 +293,44 @@ def test_broken_idx(tmp_path: Path) -> None:
         )
     (make.idx(tmp_path / "half", compress=False) / name).unlink()
     _refused(tmp_path / "half", "images file of train is missing")
+
+
+@pytest.mark.parametrize("compress", [False, True])
+@pytest.mark.parametrize(
+    ("shape", "words"),
+    [
+        ((2**31, 2**31, 4), "more than 1,073,741,824 bytes"),  # 2^64: no bytes in 64 bits
+        ((60_000, 280, 280), "more than 1,073,741,824 bytes"),
+        ((9, 5, 8), "holds 315 bytes, its header promises (9, 5, 8)"),
+        ((9, 5, 6), "holds more than 270 bytes, its header promises (9, 5, 6)"),
+    ],
+)
+def test_the_sizes_of_idx_decide_what_is_decompressed(
+    shape: tuple[int, ...], words: str, compress: bool, tmp_path: Path
+) -> None:
+    folder = make.idx(tmp_path, compress)
+    path = folder / f"train-images-idx3-ubyte{'.gz' if compress else ''}"
+    data = gzip.decompress(path.read_bytes()) if compress else path.read_bytes()
+    data = data[:4] + struct.pack(">3I", *shape) + data[16:]
+    path.write_bytes(gzip.compress(data) if compress else data)
+    _refused(folder, path.name, words)
+
+
+def test_idx_is_decompressed_only_as_far_as_its_header_says(tmp_path: Path, monkeypatch) -> None:
+    folder = make.idx(tmp_path, compress=True)
+    path = folder / "train-images-idx3-ubyte.gz"
+    path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes()) + bytes(10**7)))
+    read: list[int] = []
+    whole = gzip.GzipFile.read
+
+    def counted(self, size=-1):
+        read.append(size)
+        return whole(self, size)
+
+    monkeypatch.setattr(gzip.GzipFile, "read", counted)
+    _refused(folder, "holds more than 315 bytes")
+    assert -1 not in read
+    assert sum(read) < 1000
 
 
 def test_broken_parquet(tmp_path: Path) -> None:

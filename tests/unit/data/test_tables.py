@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import datetime
 import decimal
+import itertools
 import json
 import pickle
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -14,12 +16,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from unit.data import source_makers as make
 
 from alexnet.data.inspect import inspect
 from alexnet.data.manifest import PrepareSettings
 from alexnet.data.prepare import prepare
-from alexnet.data.sources import Source, SourceOptions, open_source
+from alexnet.data.sources import Source, SourceOptions, open_source, table_file
 from alexnet.data.sources.table_file import TableFile
 from alexnet.errors import CommandError, DataError
 
@@ -502,3 +506,50 @@ def test_damaged_tables_are_named(form: str, tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[: 40 if "stream" in form else -20])
     with pytest.raises(DataError, match=f"{form}.*download it again"):
         open_source(tmp_path)
+
+
+@pytest.mark.parametrize("form", ["train.parquet", "train.arrow", "train.stream.arrow"])
+def test_tables_of_too_many_rows_are_refused(form: str, tmp_path: Path, monkeypatch) -> None:
+    write(tmp_path / form, {"image": structs(), "label": pa.array(WORDS)})
+    monkeypatch.setattr(table_file, "MAX_LISTED", len(WORDS) - 1)
+    with pytest.raises(DataError, match=f"{form} has {len(WORDS)} rows, more than {len(WORDS) - 1}"):
+        open_source(tmp_path / form)
+
+
+def test_lists_in_tables_that_are_too_large_are_not_decompressed(tmp_path: Path, monkeypatch) -> None:
+    path = write(tmp_path / "labels.parquet", {"file": pa.array(WORDS), "label": pa.array(WORDS)})
+    data = path.read_bytes()
+    assert table_file.text_columns(data, path.name)["label"] == WORDS
+    monkeypatch.setattr(pq, "read_table", None)
+    with monkeypatch.context() as patched:
+        patched.setattr(table_file, "MAX_LISTED", len(WORDS) - 1)
+        with pytest.raises(DataError, match=rf"labels\.parquet has {len(WORDS)} rows"):
+            table_file.text_columns(data, path.name)
+    monkeypatch.setattr(table_file, "MAX_FILE_BYTES", 10)
+    with pytest.raises(DataError, match="more than 10 bytes when decompressed"):
+        table_file.text_columns(data, path.name)
+
+
+@given(st.lists(st.sampled_from(["crane", "crane (2)", "crane (3)", "owl"]), max_size=12))
+def test_equal_class_names_get_the_first_free_number(class_names: list[str]) -> None:
+    """Compared with a search from 2 on for each name, which takes time with the square of their number."""
+    slow: list[str] = []
+    for name in class_names:
+        numbered = (f"{name} ({number})" for number in itertools.count(2))
+        slow.append(next(each for each in (name, *itertools.islice(numbered, 20)) if each not in slow))
+    file = table_file.TableFile(Path("train.parquet"))
+    assert list(table_file._class_names(file, {"names": class_names})) == slow
+
+
+def test_equal_class_names_are_not_searched_from_the_first_number_on(monkeypatch) -> None:
+    searched: list[object] = []
+
+    class Counted(Counter):
+        def __getitem__(self, key: object) -> int:
+            searched.append(key)
+            return super().__getitem__(key)
+
+    monkeypatch.setattr(table_file, "Counter", Counted)
+    file = table_file.TableFile(Path("train.parquet"))
+    assert table_file._class_names(file, {"names": ["crane"] * 1000})[-1] == "crane (1000)"
+    assert len(searched) < 3000

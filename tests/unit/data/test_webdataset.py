@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import tarfile
 from pathlib import Path
 
@@ -78,3 +79,16 @@ def test_a_photo_without_a_label_is_refused(tmp_path: Path) -> None:
     write_tar(tmp_path / "train.tar", sample("1", 1, "0") | {"2.png": photo(2)})
     with pytest.raises(DataError, match=r"2\.png has no label beside it \(2\.cls\)"):
         open_source(tmp_path)
+
+
+def test_labels_of_any_number_of_digits_are_sorted_by_value(tmp_path: Path) -> None:
+    digits = 5000 * "9"
+    write_tar(tmp_path / "train.tar", sample("1", 1, digits) | sample("2", 2, "10"))
+    source = open_source(tmp_path, val_fraction=0)
+    assert [each.wnid for each in source.classes] == ["10", digits]
+
+
+def test_a_pipe_named_like_a_tar_is_not_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "train-0.tar")
+    write_tar(tmp_path / "train-1.tar", sample("1", 1, "0"))
+    assert len(open_source(tmp_path, val_fraction=0).splits["train"]) == 1

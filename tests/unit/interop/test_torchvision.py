@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 import alexnet
 from alexnet.cli.main import main
@@ -280,3 +282,30 @@ def test_torchvisions_vggs_are_recognized_and_preprocess_as_torchvision_does(
     torch.save(state, tmp_path / "net.pth")
     assert import_torchvision(tmp_path / "net.pth", tmp_path / "other", "--classes", names) == 3
     assert "conv5_3.bias is missing" in capsys.readouterr().err
+
+
+def without_prefixes(names: list[str]) -> list[str]:
+    """As `_without_prefixes`, with all names copied for each prefix."""
+    split = [[part for part in name.split(".") if part not in torchvision._INSIDE] for name in names]
+    split = [parts[1:] if parts[0] == "model" else parts for parts in split]
+    while (
+        len(first := {parts[0] for parts in split}) == 1
+        and not first & torchvision._OWN
+        and min(map(len, split)) > 2
+    ):
+        split = [parts[1:] for parts in split]
+    return [".".join(parts) for parts in split]
+
+
+PARTS = st.sampled_from(["a", "b", "model", "module", "features", "0", "weight"])
+
+
+@given(st.lists(PARTS, max_size=3), st.lists(st.lists(PARTS, min_size=2, max_size=4), min_size=1, max_size=4))
+def test_common_prefixes_are_those_of_the_slow_search(prefix: list[str], names: list[list[str]]) -> None:
+    full = sorted({".".join([*prefix, *parts]) for parts in names})
+    try:
+        wanted = without_prefixes(full)
+    except IndexError:  # nothing is left of a name
+        return
+    if len(set(wanted)) == len(wanted):
+        assert list(torchvision._without_prefixes(dict.fromkeys(full, torch.zeros(())))) == wanted

@@ -9,8 +9,9 @@ from __future__ import annotations
 import io
 import pickle
 import re
+import struct
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -24,11 +25,18 @@ from alexnet.errors import CommandError, DataError
 
 _SIDE = 32
 _SETTINGS = PrepareSettings(side=_SIDE, encoding="raw")
-"""Defaults: as they are. Raw, since a JPEG of so few pixels would be as large, and lossy."""
+"""Defaults: not resized. Raw, since a JPEG of this size would be as large, and lossy."""
 _BATCH = re.compile(r"data_batch_\d+")
 _META = {"batches.meta": {b"labels": b"label_names"}}
 _META["meta"] = {b"fine_labels": b"fine_label_names", b"coarse_labels": b"coarse_label_names"}
 """By the file with the names of the classes: the key of the labels in the batches, and of their names."""
+
+
+_FAILURES = (
+    *(pickle.UnpicklingError, EOFError, ValueError, TypeError, LookupError, AttributeError, AssertionError),
+    *(OverflowError, MemoryError, RecursionError, struct.error),
+)
+"""What Python and numpy raise on damaged pickles."""
 
 
 def read(opened: OpenedSource) -> Source | None:
@@ -46,7 +54,7 @@ def read(opened: OpenedSource) -> Source | None:
     if wanted not in keys:
         choices = ", ".join(key.decode() for key in keys)
         raise CommandError(f"--label-column {options.label_column}: {tree.path} has {choices}")
-    names = [name.decode() for name in _load(tree, meta)[keys[wanted]]]
+    names = _class_names(tree, meta, keys[wanted])
     splits: dict[str, SourceSplit] = {}
     for split, files in batches.items():
         loaded = [_arrays(tree, file, wanted, len(names)) for file in files]
@@ -73,6 +81,17 @@ def _find(tree: Tree) -> tuple[int, dict[str, list[int]]] | None:
     return None
 
 
+def _class_names(tree: Tree, meta: int, key: bytes) -> list[str]:
+    names = _load(tree, meta).get(key)
+    try:
+        if isinstance(names, list):
+            return [name.decode() for name in cast(list[Any], names)]
+    except (AttributeError, UnicodeDecodeError):
+        pass
+    where = tree.path / tree.listing.path(meta)
+    raise DataError(f"{where} holds no list {key.decode()} as Python 2 wrote it: download it again")
+
+
 def _arrays(tree: Tree, file: int, key: bytes, classes: int) -> tuple[npt.NDArray[np.uint8], Labels]:
     """Images (N, 3, 32, 32) and labels (N,) of one batch; DataError if it is not one."""
     batch = _load(tree, file)
@@ -92,23 +111,18 @@ def _load(tree: Tree, file: int) -> Mapping[bytes, Any]:
     where = tree.path / tree.listing.path(file)
     try:
         found = _Unpickler(io.BytesIO(tree.read(file)), encoding="bytes").load()
-    except (
-        pickle.UnpicklingError,
-        EOFError,
-        ValueError,
-        TypeError,
-        IndexError,
-        KeyError,
-        AttributeError,
-    ) as error:
+    except _FAILURES as error:
         raise DataError(f"{where} is not a batch of CIFAR ({error}): download it again") from error
     if not isinstance(found, Mapping):
         raise DataError(f"{where} is not a batch of CIFAR: download it again")
     return found
 
 
-class _Unpickler(pickle.Unpickler):
-    """Admits arrays; everything else that is no plain value is refused."""
+class _Unpickler(pickle._Unpickler):  # pyright: ignore[reportPrivateUsage]
+    """Admits arrays; everything else that is no plain value is refused.
+
+    It is Python's own, since the faster one in C allocates a memo of any size that a file names.
+    """
 
     def find_class(self, module_name: str, global_name: str, /) -> Any:
         allowed = {

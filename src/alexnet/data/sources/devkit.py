@@ -6,22 +6,24 @@ and `meta.mat` maps the ids to WNIDs. Ids above 1000 are inner nodes of the Word
 
 from __future__ import annotations
 
-import io
 import re
-import tarfile
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from alexnet.data.sources.base import Labels
+from alexnet.data.sources.matlab import read_vectors
+from alexnet.data.sources.tree import archived_files, read_file
 from alexnet.errors import CommandError, DataError
+from alexnet.json_reader import reason_of
 from alexnet.text import counted
 
 _META_FILE = "meta.mat"
+_MAX_FILE_BYTES = 100_000_000
+"""Of each file of a kit."""
 
 
 @dataclass(frozen=True)
@@ -124,21 +126,18 @@ def _names(year: int) -> tuple[str, str, str]:
 
 def _files_in(folder: Path, year: int) -> dict[str, bytes]:
     """The contents of the kit's files in a folder, by name."""
-    return {name: (folder / name).read_bytes() for name in _names(year) if (folder / name).is_file()}
+    return {name: read_file(folder / name) for name in _names(year) if (folder / name).is_file()}
+
+
+def _base(path: str) -> str:
+    return path.rpartition("/")[2]
 
 
 def _from_archive(path: Path, folder: Path, year: int) -> Devkit:
     """Reads the whole archive once; it is small."""
     files = _files_in(folder, year)
-    try:
-        with tarfile.open(path) as archive:
-            for member in archive:
-                name = member.name.rpartition("/")[2]
-                content = archive.extractfile(member) if name in _names(year) else None
-                if content is not None:
-                    files[name] = content.read()
-    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
-        raise DataError(f"{path} is not a complete archive ({error}): download it again") from error
+    for name, content in archived_files(path, lambda name: _base(name) in _names(year), _MAX_FILE_BYTES):
+        files[_base(name)] = content
     if not {_META_FILE, _ground_truth(year)} <= set(files):
         raise DataError(
             f"{path} holds no {_META_FILE} and {_ground_truth(year)}: is it the kit for tasks 1 and 2?"
@@ -151,31 +150,28 @@ def _parse(path: Path, files: Mapping[str, bytes], year: int) -> Devkit:
     wnids = {number: wnid for number, wnid, _ in leaves}
     if list(wnids) != list(range(1, len(leaves) + 1)) or len(set(wnids.values())) < len(leaves):
         raise DataError(f"{path}: {_META_FILE} does not number its {len(leaves):,} classes from 1, each once")
+    by_text = {str(number): wnid for number, wnid in wnids.items()}
     truths: list[list[str]] = []
     for name in (_ground_truth(year), _ground_truth(year, "test")):
-        try:
-            truths.append([wnids[int(line)] for line in files.get(name, b"").split()])
-        except (ValueError, KeyError) as error:
-            raise DataError(f"{path}: {name} holds {error}, which is not a class of {_META_FILE}") from error
+        words = files.get(name, b"").decode("ascii", "replace").split()
+        unknown = next((word for word in words if word.lstrip("0") not in by_text), None)
+        if unknown is not None:
+            raise DataError(f"{path}: {name} holds {unknown[:40]!r}, which is not a class of {_META_FILE}")
+        truths.append([by_text[word.lstrip("0")] for word in words])
     return Devkit(path, year, list(wnids.values()), {wnid: words for _, wnid, words in leaves}, *truths)
 
 
 def _leaves(path: Path, meta: bytes, year: int) -> list[tuple[int, str, str]]:
     """(ILSVRC id, WNID, synonyms) of every class without children."""
-    # Imported here because it takes a quarter of a second and is rarely needed.
-    from scipy.io import loadmat
-    from scipy.io.matlab import MatReadError
-
+    found = read_vectors(meta, f"{path}: {_META_FILE}")
     try:
-        synsets: Any = loadmat(io.BytesIO(meta), squeeze_me=True)["synsets"]
-        rows = zip(
-            *(synsets[name] for name in (f"ILSVRC{year}_ID", "WNID", "words", "num_children")), strict=True
-        )
         return [
-            (int(number), str(wnid), str(words)) for number, wnid, words, children in rows if children == 0
+            (int(each[f"ILSVRC{year}_ID"]), str(each["WNID"]), str(each["words"]))
+            for each in found["synsets"]
+            if each["num_children"] == 0
         ]
-    except (MatReadError, KeyError, ValueError, TypeError, NotImplementedError, OSError, zlib.error) as error:
-        raise DataError(f"{path}: {_META_FILE} is not that of ILSVRC-{year} ({error})") from error
+    except (KeyError, ValueError, TypeError, OverflowError) as error:
+        raise DataError(f"{path}: {_META_FILE} is not that of ILSVRC-{year} ({reason_of(error)})") from error
 
 
 def _labels_in_order(

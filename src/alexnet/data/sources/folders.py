@@ -20,6 +20,8 @@ from alexnet.text import counted
 
 _MOST = 0.9
 """Fraction of the photos that must fit a reading; the others are left out."""
+_MAX_DIGITS = 9
+"""Of a number in a folder's name that counts parts."""
 _NEVER_PHOTOS = ("annotation", "annotations", "trimap", "trimaps", "xml", "xmls")
 _MODALITY_WORDS = """
 mask masks label labels segmentation segmentations segments depth gt groundtruth bbox bboxes heatmap heatmaps
@@ -261,7 +263,7 @@ def _folders_of_splits(
 def _are_numbered(names: Sequence[str]) -> bool:
     """Whether names differ only in a number that counts them from 0 or 1, unlike sizes and years do."""
     found = [re.findall(r"\d+", name) for name in names]
-    numbers = sorted(int(each[0]) for each in found if len(each) == 1)
+    numbers = sorted(int(each[0]) for each in found if len(each) == 1 and len(each[0]) <= _MAX_DIGITS)
     counts = [list(range(start, start + len(names))) for start in (0, 1)]
     return numbers in counts and len({tuple(words_of(name)) for name in names}) == 1
 

@@ -7,6 +7,8 @@ the bytes unchanged, so that nothing is lost and any decoder reads it.
 from __future__ import annotations
 
 import gzip
+import io
+import math
 import re
 import struct
 import zlib
@@ -20,13 +22,13 @@ from alexnet.data.manifest import PrepareSettings
 from alexnet.data.sources.base import ArraySplit, Source, SourceSplit
 from alexnet.data.sources.photo_files import OpenedSource, find_strays
 from alexnet.data.sources.split_names import SPLIT_FOLDERS, split_in
-from alexnet.data.sources.tree import Tree, join
+from alexnet.data.sources.tree import MAX_FILE_BYTES, Tree, join
 from alexnet.errors import DataError
-from alexnet.text import counted
+from alexnet.text import counted, encodable
 
 _SETTINGS = PrepareSettings(side=32, resize="pad", encoding="raw", channels=1)
-"""Defaults for digits: MNIST's 28 x 28 centered in 32 x 32, as for LeNet-5, and gray. Raw, since a JPEG of
-so few pixels would be as large, and lossy."""
+"""Defaults for digits: MNIST's 28 x 28 centered in 32 x 32, as for LeNet-5, and gray. Raw, since a
+JPEG of this size would be as large, and lossy."""
 _NAME = re.compile(r"(?P<part>.*)(?P<kind>images|labels)[.-]idx(?P<axes>[13])-ubyte(\.gz)?", re.IGNORECASE)
 
 
@@ -99,9 +101,15 @@ def _characters(tree: Tree, name: str, classes: list[Class]) -> tuple[list[Class
     ]
     if not files:
         return classes, []
-    rows = [line.split() for line in tree.text(files[0]).splitlines()]
-    characters = {row[0]: "".join(chr(int(code)) for code in row[1:]) for row in rows if len(row) > 1}
-    return [Class(each.wnid, characters.get(each.wnid, each.name)) for each in classes], files
+    characters: dict[str, str] = {}
+    for number, line in enumerate(tree.text(files[0]).splitlines(), start=1):
+        label, *codes = line.split() or [""]
+        try:
+            characters[label] = encodable("".join(chr(int(code)) for code in codes))
+        except (ValueError, OverflowError):
+            where = f"{tree.path}: {tree.listing.path(files[0])}, line {number}"
+            raise DataError(f"{where}: expected a label and codes of characters: {line[:80]!r}") from None
+    return [Class(each.wnid, characters.get(each.wnid) or each.name) for each in classes], files
 
 
 def _arrays(
@@ -124,16 +132,22 @@ def _arrays(
 def _array(tree: Tree, file: int, axes: int) -> npt.NDArray[np.uint8]:
     path = tree.path / tree.listing.path(file)
     data = tree.read(file)
+    stream = io.BytesIO(data)
+    opened = gzip.GzipFile(fileobj=stream) if data.startswith(b"\x1f\x8b") else stream
+    start = 4 + 4 * axes
     try:
-        data = gzip.decompress(data) if data.startswith(b"\x1f\x8b") else data
+        header = opened.read(start)
+        if header[:4] != bytes([0, 0, 8, axes]) or len(header) < start:
+            found = f"it starts with {header[:4]!r}"
+            raise DataError(f"{path} is not an IDX file of bytes with {axes} axes: {found}")
+        shape = struct.unpack(f">{axes}I", header[4:])
+        size = math.prod(shape)
+        if size > MAX_FILE_BYTES:
+            raise DataError(f"{path}: its header promises {shape}, more than {MAX_FILE_BYTES:,} bytes")
+        values = opened.read(size + 1)  # one more than promised shows that there are more
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path} is cut short or damaged ({error}): download it again") from error
-    start = 4 + 4 * axes
-    if data[:4] != bytes([0, 0, 8, axes]) or len(data) < start:
-        raise DataError(f"{path} is not an IDX file of bytes with {axes} axes: it starts with {data[:4]!r}")
-    shape = struct.unpack(f">{axes}I", data[4:start])
-    if len(data) - start != int(np.prod(shape)):
-        raise DataError(
-            f"{path} holds {len(data) - start:,} bytes, its header promises {shape}: download it again"
-        )
-    return np.frombuffer(data, dtype=np.uint8, offset=start).reshape(shape)
+    if len(values) != size:
+        held = f"more than {size:,}" if len(values) > size else f"{len(values):,}"
+        raise DataError(f"{path} holds {held} bytes, its header promises {shape}: download it again")
+    return np.frombuffer(values, dtype=np.uint8).reshape(shape)

@@ -38,8 +38,8 @@ from alexnet.data.sources.photo_files import (
     unlabeled_split,
 )
 from alexnet.data.sources.split_names import split_in
-from alexnet.data.sources.text_files import TEXT_SUFFIXES, open_text
-from alexnet.data.sources.tree import Tree, join, open_tar, open_tar_of_tars
+from alexnet.data.sources.text_files import MAX_TEXT_BYTES, TEXT_SUFFIXES, open_text
+from alexnet.data.sources.tree import Tree, join, open_tar, open_tar_of_tars, read_file
 from alexnet.data.sources.voc import XML_SUFFIX, add_boxes
 from alexnet.errors import DataError
 
@@ -145,9 +145,12 @@ def _labels(
         return kit.labels(names, [each.wnid for each in classes]), classes, kit.path.name
     folder = archive.parent
     texts = [
-        open_text(entry.read_bytes(), entry.name)
+        open_text(read_file(entry), entry.name)
         for entry in sorted(folder.iterdir())
-        if entry.name.lower().endswith(TEXT_SUFFIXES) and split_in(entry.name) in (None, "val")
+        if entry.name.lower().endswith(TEXT_SUFFIXES)
+        and split_in(entry.name) in (None, "val")
+        and entry.is_file()
+        and entry.stat().st_size <= MAX_TEXT_BYTES
     ]
     found = label_photos(names, "val", texts, classes, SourceOptions(), str(folder))
     if found is None:
@@ -191,7 +194,7 @@ def _class_split(tree: Tree, folder: str, classes: Sequence[Class]) -> PhotoSpli
         if not photos:
             raise DataError(
                 f"{tree.path}: {class_folder} holds no photo, but the folders beside it are class folders: "
-                "move it elsewhere, or name the folder inside that you mean"
+                "move it elsewhere, or pass the path of the folder you mean"
             )
         files += photos
         labels.append(np.full(len(photos), label, dtype=np.int32))

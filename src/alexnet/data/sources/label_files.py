@@ -151,7 +151,7 @@ def _class_names(text: TextFile) -> dict[str, str]:
             found = dict(pairs)
             usable = found and len(found) == len(pairs) == len(set(found.values()))
             if usable and all(key.isdigit() and not value.isdigit() for key, value in pairs):
-                return {str(int(key)): value.strip("/") for key, value in pairs}
+                return {_key(key): value.strip("/") for key, value in pairs}
     return {}
 
 
@@ -199,7 +199,7 @@ def _fits(
 def _choose(
     usable: Sequence[PhotoTable], split: SplitName | None, least: int, where: str
 ) -> list[PhotoTable] | None:
-    """The table that labels at least so many photos or, of photos of all splits, the tables of one set.
+    """The table that labels at least `least` photos or, of photos of all splits, the tables of one set.
 
     DataError if others put the photos into other classes.
     """
@@ -242,8 +242,8 @@ def _labeled(
         _refuse_contradictions(table, where)
         if table.wide:
             raise DataError(
-                f"{where}: {table.file}, line {table.wide[0]}: it has more cells than the others: put quotes "
-                "around texts with separators"
+                f"{where}: {table.file}, line {table.wide[0]}: it has more cells than the others: quote "
+                "cells that contain the separator"
             )
         texts |= {photo: "" for photo in table.photos if photo not in texts} | dict(table.labels)
     first, files = tables[0], tuple(table.file for table in tables)
@@ -306,7 +306,8 @@ def _in_order(
             continue
         if "ground_truth" in name and name.startswith("ilsvrc"):
             raise DataError(
-                f"{where}: the ids in {text.file} need the devkit's meta.mat to be understood: put it beside"
+                f"{where}: {text.file} contains ILSVRC ids, which need the devkit's meta.mat: put it in the "
+                "same folder"
             )
         file = f"{where}: {text.file}"
         column = read_column(text, len(paths))
@@ -334,9 +335,9 @@ def _in_order(
 def _refuse_two_orders(paths: Sequence[str], file: str) -> None:
     """DataError if photos that are sorted by the numbers in their names have another order."""
 
-    def by_number(path: str) -> list[tuple[int, int | str]]:
-        parts = re.split(r"(\d+)", path)
-        return [(0, int(part)) if part.isdecimal() else (1, part) for part in parts]
+    def by_number(path: str) -> list[tuple[int, int, str]]:
+        parts = [(part, part.lstrip("0")) for part in re.split(r"(\d+)", path)]
+        return [(0, len(digits), digits) if part.isdecimal() else (1, 0, part) for part, digits in parts]
 
     other = sorted(paths, key=by_number)
     place = next((place for place, path in enumerate(paths) if other[place] != path), None)
@@ -421,12 +422,12 @@ def to_classes(
     values, class_list = _WNIDS if all(map(is_wnid, present)) else _NAMES, ""
     names = present
     for file, by_number in class_lists.numbered.items():
-        if all(text.isdigit() and str(int(text)) in by_number for text in present):
+        if all(text.isdigit() and _key(text) in by_number for text in present):
             values, class_list = _NUMBERS, file
-            names = [by_number[str(int(text))] for text in present]
+            names = [by_number[_key(text)] for text in present]
             break
     else:
-        if all(map(str.isdigit, present)) and (found := _by_line(present, where, class_lists, numbers)):
+        if all(map(is_whole_number, present)) and (found := _by_line(present, where, class_lists, numbers)):
             values, class_list, names = found
     label_of = {text: label for label, text in enumerate(present)}
     labels = np.array([label_of.get(text, NO_LABEL) for text in texts], dtype=np.int32)

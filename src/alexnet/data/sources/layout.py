@@ -213,9 +213,12 @@ def _assemble(labeling: PhotoLabels, listed: tuple[Int64s, ListedSplits] | None,
 
 
 def _notes_on_classes(classes: Sequence[Class]) -> list[str]:
-    """Notes on classes that hold anything, such as Caltech's `BACKGROUND_Google` and `257.clutter`."""
+    """Notes on background classes, such as Caltech's `BACKGROUND_Google` and `257.clutter`, and on names."""
     clutter = [each.wnid for each in classes if _CLUTTER_CLASS.fullmatch(each.wnid)]
-    notes = [f"the class {wnid} holds all kinds of things: remove it unless it is meant" for wnid in clutter]
+    notes = [
+        f"the class {wnid} is a background class: remove it unless you want to train on it"
+        for wnid in clutter
+    ]
     alike: dict[str, list[str]] = {}
     for each in classes:
         alike.setdefault(composed(each.wnid).casefold().strip(), []).append(each.wnid)

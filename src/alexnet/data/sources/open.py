@@ -60,6 +60,8 @@ def open_source(
     check_fraction(val_fraction)
     if not path.exists():
         raise NotFound(f"no such file or folder: {path}")
+    if not (path.is_dir() or path.is_file()):
+        raise DataError(f"{path} is neither a folder nor a regular file")
     source = dataclasses.replace(_recognize(path, options), options=options.recorded(path))
     return hold_out(source, val_fraction)
 

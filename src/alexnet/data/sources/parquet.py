@@ -315,6 +315,7 @@ def _read_tables(folder: Path, splits: Mapping[str, str], options: SourceOptions
     tables: list[_Table] = []
     for path, split in sorted(splits.items(), key=lambda item: (_rank(item[1]), item[0])):
         file = TableFile(folder / path, partition_of(path))
+        group_rows = file.group_rows()  # before any column is read, which may be too large
         columns = find_columns(file, options, known)
         if known and known.label and columns.label and columns.label != known.label:
             raise DataError(
@@ -322,7 +323,6 @@ def _read_tables(folder: Path, splits: Mapping[str, str], options: SourceOptions
                 f"{known.label!r}: rename one of them"
             )
         known = columns if known is None or not known.label else known
-        group_rows = file.group_rows()
         labels = read_labels(file, columns, sum(group_rows))
         tables.append(_Table(file, split, columns, labels, group_rows, _rows_by_split(file, columns)))
     if options.label_column and not any(table.columns.label for table in tables):

@@ -243,12 +243,13 @@ class PhotoIndex:
 
     def find_number(self, text: str) -> int | None:
         """The photo whose name ends in this number; None unless each photo ends in a number of its own."""
-        return self._by_number.get(int(text)) if text.isdecimal() else None
+        return self._by_number.get(text.lstrip("0")) if text.isdecimal() else None
 
     @cached_property
-    def _by_number(self) -> dict[int, int]:
+    def _by_number(self) -> dict[str, int]:
+        """The photos by the digits at the end of their names, without leading zeros."""
         found = [re.search(r"\d+$", _stem(path)) for path in self._paths]
-        numbers = {int(match[0]): place for place, match in enumerate(found) if match}
+        numbers = {match[0].lstrip("0"): place for place, match in enumerate(found) if match}
         return numbers if len(numbers) == len(self._paths) else {}
 
     def find(self, text: str) -> int | None:

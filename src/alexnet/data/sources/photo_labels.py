@@ -329,7 +329,7 @@ class PhotoLabels:
                     found = f"{folder} holds no photo ({counted(len(files), 'file')} such as {files[0]})"
                     raise DataError(
                         f"{self.where}: {found}, but the folders beside it are class folders: move it "
-                        "elsewhere, or name the folder inside that you mean"
+                        "elsewhere, or pass the path of the folder you mean"
                     )
 
 

@@ -163,8 +163,8 @@ def named_columns(text: TextFile) -> tuple[str, str]:
 
 
 def is_whole_number(text: str) -> bool:
-    """Whether a cell is a number such as `7`, `007` or `7.0`."""
-    return re.fullmatch(r"\d+(\.0*)?", text) is not None and text.isascii()
+    """Whether a cell is a number of at most 15 digits, which a float holds, such as `7`, `007` or `7.0`."""
+    return re.fullmatch(r"[0-9]{1,15}(\.0*)?", text) is not None
 
 
 def _header_key(text: str) -> str:

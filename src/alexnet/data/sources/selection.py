@@ -17,6 +17,8 @@ from alexnet.errors import CommandError
 from alexnet.text import suggestion
 
 _MIN_CLASSES = 2
+_MAX_DIGITS = 9
+"""Of a number of classes."""
 
 
 def filter_classes(source: Source, wanted: str) -> Source:
@@ -25,7 +27,7 @@ def filter_classes(source: Source, wanted: str) -> Source:
     They keep their order and are relabeled from 0. Unlabeled photos are dropped, and so is a split without
     any other. CommandError, naming the nearest class, for an unknown one, and for fewer than two.
     """
-    labels = _first(source.classes, int(wanted)) if wanted.isdecimal() else _named(source.classes, wanted)
+    labels = _first(source.classes, wanted) if wanted.isdecimal() else _named(source.classes, wanted)
     if len(labels) < _MIN_CLASSES:
         raise CommandError(f"--classes {wanted} keeps {len(labels)}: at least {_MIN_CLASSES} are needed")
     new_labels = np.full(len(source.classes) + 1, NO_LABEL, np.int32)  # the last is for NO_LABEL itself
@@ -95,10 +97,10 @@ class _FilteredSplit(Subset):
         return dataclasses.replace(example, label=int(self.new_labels[example.label]), boxes=boxes)
 
 
-def _first(classes: Sequence[Class], count: int) -> list[int]:
-    if count > len(classes):
-        raise CommandError(f"--classes {count}: the source has {len(classes)}; type that or fewer")
-    return list(range(count))
+def _first(classes: Sequence[Class], wanted: str) -> list[int]:
+    if len(wanted) > _MAX_DIGITS or int(wanted) > len(classes):
+        raise CommandError(f"--classes {wanted[:40]}: the source has {len(classes)}; type that or fewer")
+    return list(range(int(wanted)))
 
 
 def _named(classes: Sequence[Class], wanted: str) -> list[int]:

@@ -5,7 +5,7 @@ Which columns hold photos and labels is found by choice, else by type and name, 
 
 from __future__ import annotations
 
-import itertools
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 
 from alexnet.data.decode import is_photo
 from alexnet.data.sources.base import SourceOptions
+from alexnet.data.sources.tree import MAX_FILE_BYTES, MAX_LISTED
 from alexnet.errors import DataError
 from alexnet.json_reader import as_object, parse_json
 from alexnet.text import encodable
@@ -68,17 +69,22 @@ class TableFile:
             raise self._damaged(error) from error
 
     def group_rows(self) -> list[int]:
-        """The number of rows in each part that is read at once."""
+        """The number of rows in each part that is read at once; DataError for more than `MAX_LISTED`."""
         try:
-            if self._is_parquet:
-                metadata = pq.read_metadata(self.path)
-                return [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
-            with self._arrow() as reader:
-                if isinstance(reader, pa.RecordBatchFileReader):
-                    return [reader.get_batch(group).num_rows for group in range(reader.num_record_batches)]
-                return [reader.read_all().num_rows]
+            rows = self._group_rows()
         except _FAILURES as error:
             raise self._damaged(error) from error
+        _refuse_rows(sum(rows), str(self.path))
+        return rows
+
+    def _group_rows(self) -> list[int]:
+        if self._is_parquet:
+            metadata = pq.read_metadata(self.path)
+            return [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
+        with self._arrow() as reader:
+            if isinstance(reader, pa.RecordBatchFileReader):
+                return [reader.get_batch(group).num_rows for group in range(reader.num_record_batches)]
+            return [reader.read_all().num_rows]
 
     def group(self, group: int, column: str) -> Any:
         """One column of a part, a chunked array."""
@@ -131,14 +137,20 @@ class TableFile:
 def text_columns(data: bytes, file: str) -> dict[str, list[Any]]:
     """The columns of texts, numbers and booleans in a parquet or Arrow file, as plain values.
 
-    DataError if it is damaged, or if it has photos, which other files label.
+    DataError if it is damaged or too large, or if it has photos, which other files label.
     """
     try:
         if file.lower().endswith(_PARQUET_SUFFIXES):
+            metadata = pq.read_metadata(pa.BufferReader(data))
+            _refuse_rows(metadata.num_rows, file)
+            sizes = (metadata.row_group(group).total_byte_size for group in range(metadata.num_row_groups))
+            if sum(sizes) > MAX_FILE_BYTES:
+                raise DataError(f"{file} has more than {MAX_FILE_BYTES:,} bytes when decompressed")
             table = pq.read_table(pa.BufferReader(data))
         else:
             opened = pa.ipc.open_file if data.startswith(_ARROW_MAGIC) else pa.ipc.open_stream
             table = opened(pa.BufferReader(data)).read_all()
+        _refuse_rows(table.num_rows, file)
         if any(holds_photos(field.type) for field in table.schema):
             raise DataError(f"{file} has photos, so it is not a list of photos")
         names = [field.name for field in table.schema if not _is_list(field.type)]
@@ -148,6 +160,11 @@ def text_columns(data: bytes, file: str) -> dict[str, list[Any]]:
         raise
     except (*_FAILURES, ValueError, KeyError) as error:
         raise DataError(f"{file} is not a complete table ({str(error).partition(chr(10))[0]})") from error
+
+
+def _refuse_rows(count: int, file: str) -> None:
+    if count > MAX_LISTED:
+        raise DataError(f"{file} has {count:,} rows, more than {MAX_LISTED:,}")
 
 
 def _is_plain(kind: Any) -> bool:
@@ -287,9 +304,13 @@ def _class_names(file: TableFile, feature: Any) -> tuple[str, ...]:
         count = len(cast(list[Any], names))
         raise DataError(f"{file.path}: {count:,} names of classes, more than {_MAX_CLASSES:,}")
     found: dict[str, None] = {}
+    uses = Counter[str]()
     for name in (encodable(str(each)) for each in (names if isinstance(names, list) else ())):
-        again = (f"{name} ({number})" for number in itertools.count(2))
-        found[name if name not in found else next(each for each in again if each not in found)] = None
+        unique = name
+        while unique in found:
+            uses[name] += 1
+            unique = f"{name} ({uses[name] + 1})"
+        found[unique] = None
     return tuple(found)
 
 

@@ -8,11 +8,7 @@ from __future__ import annotations
 
 import codecs
 import csv
-import io
-import math
 import re
-import struct
-import zlib
 from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,20 +16,20 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-
 from alexnet.data.decode import PHOTO_SUFFIXES
 from alexnet.data.sources.base import SourceOptions
+from alexnet.data.sources.matlab import python_value, read_vectors
 from alexnet.data.sources.photo_files import Survey, is_clutter
 from alexnet.data.sources.split_names import split_of
 from alexnet.data.sources.table_file import TABLE_SUFFIXES, text_columns
-from alexnet.data.sources.tree import join
+from alexnet.data.sources.tree import join, read_file
 from alexnet.errors import CommandError, DataError
 from alexnet.json_reader import parse_json
 
 _MAX_FILES = 64
 """More text files in a folder are not lists of photos, but one for each photo (such as YOLO's boxes)."""
-_MAX_BYTES = 200_000_000
+MAX_TEXT_BYTES = 200_000_000
+"""Larger files are no lists of photos."""
 _UNREADABLE_LISTS = (".pkl", ".pickle", ".npy", ".xlsx", ".xls", ".h5", ".hdf5")
 _MATLAB_SUFFIX = ".mat"
 TEXT_SUFFIXES = (".csv", ".tsv", ".txt", ".lst", ".tab", ".json", ".jsonl", ".ndjson")
@@ -41,11 +37,6 @@ TEXT_SUFFIXES = (".csv", ".tsv", ".txt", ".lst", ".tab", ".json", ".jsonl", ".nd
 _SEPARATORS = ("\t", ";", ",", "|")
 _MIN_CONSISTENT = 0.9
 """Fraction of rows that must have the same number of cells for a separator to be the right one."""
-_MATLAB_FAILURES = (
-    *(ValueError, TypeError, KeyError, IndexError, OSError, OverflowError, MemoryError),
-    *(struct.error, zlib.error),
-)
-"""What scipy raises on damaged files."""
 _BOMS = {
     codecs.BOM_UTF8: "utf-8-sig",
     codecs.BOM_UTF32_LE: "utf-32",
@@ -133,7 +124,7 @@ class MetadataFiles:
         return (
             name.lower().endswith((*TEXT_SUFFIXES, *TABLE_SUFFIXES, _MATLAB_SUFFIX))
             and not is_clutter(name)
-            and self._tree.size(file) <= _MAX_BYTES
+            and self._tree.size(file) <= MAX_TEXT_BYTES
         )
 
 
@@ -150,7 +141,7 @@ def _chosen_text(survey: Survey, labels: str) -> TextFile:
         path = Path(labels).resolve()
         root = survey.tree.path.resolve()
         shown = path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name
-        return open_text(path.read_bytes(), shown)
+        return open_text(read_file(path), shown)
     if inside is not None:
         return open_text(survey.tree.read(inside), labels)
     raise CommandError(f"--labels {labels}: no such file, here or in {survey.tree.path}")
@@ -360,7 +351,9 @@ def _from_table(data: bytes, file: str) -> WayToCut:
     """The columns of texts, numbers and booleans."""
     columns = text_columns(data, file)
     lines = enumerate(zip(*columns.values(), strict=True), 1)
-    return WayToCut([Row(n, [_cell(_plain(each)) for each in cells]) for n, cells in lines], list(columns))
+    return WayToCut(
+        [Row(n, [_cell(python_value(each)) for each in cells]) for n, cells in lines], list(columns)
+    )
 
 
 def _from_matlab(data: bytes, file: str) -> Iterator[WayToCut]:
@@ -368,12 +361,12 @@ def _from_matlab(data: bytes, file: str) -> Iterator[WayToCut]:
 
     Where no vector has texts, rows are counted; vectors named by splits hold the names or numbers of photos.
     """
-    found = _matlab_variables(data, file)
+    found = read_vectors(data, file)
     vectors: dict[str, list[Any]] = {}
     for name, value in found.items():
-        if isinstance(value, list) and value and all(isinstance(each, dict) for each in value):
+        if value and all(isinstance(each, dict) for each in value):
             yield _records(value)
-        elif isinstance(value, list) and not any(map(_is_nested, value)):
+        elif not any(map(_is_nested, value)):
             vectors[name] = value
     splits = {split: values for name, values in vectors.items() if (split := split_of(_without_id(name)))}
     if len(splits) > 1:
@@ -392,38 +385,6 @@ def _from_matlab(data: bytes, file: str) -> Iterator[WayToCut]:
         for name in texts:
             rows = [Row(n, [str(n), _cell(each)]) for n, each in enumerate(group[name], 1)]
             yield WayToCut(rows, ["number", name], "classes")
-
-
-def _matlab_variables(data: bytes, file: str) -> dict[str, Any]:
-    """The vectors and struct arrays in a MATLAB file, as lists of plain values or of dictionaries of them.
-
-    DataError if it cannot be read.
-    """
-    # Imported here because it takes a quarter of a second and is rarely needed.
-    from scipy.io import loadmat, whosmat
-    from scipy.io.matlab import MatReadError
-
-    content = io.BytesIO(data)
-    try:
-        names = [name for name, shape, _ in whosmat(content) if math.prod(shape) == max(shape) > 1]
-        content.seek(0)
-        found = loadmat(content, variable_names=names, simplify_cells=True) if names else {}
-    except NotImplementedError as error:
-        raise DataError(f"{file} is of MATLAB 7.3, which is not read: save it with -v7") from error
-    except (MatReadError, *_MATLAB_FAILURES) as error:
-        raise DataError(f"{file} is not a complete MATLAB file ({error})") from error
-    listed = {name: _plain(found[name]) for name in names if name in found}
-    return {name: value if isinstance(value, list) else [value] for name, value in listed.items()}
-
-
-def _plain(value: Any) -> Any:
-    """Python's own values: lists of arrays, whole numbers of floats."""
-    if isinstance(value, np.ndarray | list):
-        return [_plain(each) for each in value]
-    if isinstance(value, dict):
-        return {name: _plain(each) for name, each in value.items()}
-    value = value.item() if isinstance(value, np.generic) else value
-    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _without_id(name: str) -> str:

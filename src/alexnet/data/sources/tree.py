@@ -6,14 +6,16 @@ million photos of ImageNet.
 
 from __future__ import annotations
 
+import lzma
 import os
 import posixpath
 import stat
 import tarfile
+import zlib
 from abc import ABC, abstractmethod
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -27,6 +29,8 @@ from alexnet.io import read_at
 Int64s = npt.NDArray[np.int64]
 MAX_FILE_BYTES = 2**30
 """Of a photo or a text in a folder."""
+MAX_LISTED = 20_000_000
+"""Rows of one list or table of photos; ImageNet-21k has 14 million photos."""
 _MAX_PATHS = 20
 """By which links may lead to a folder."""
 
@@ -330,6 +334,30 @@ def open_tar(path: Path) -> TarTree:
 def open_tar_of_tars(path: Path) -> TarTree:
     """Lists a tar of tars, such as ILSVRC's training images: `n01440764.tar` is listed as a folder."""
     return _tar_tree(path, nested=True)
+
+
+def archived_files(
+    path: Path, is_wanted: Callable[[str], bool], most_bytes: int
+) -> Iterator[tuple[str, bytes]]:
+    """Path and bytes of the wanted files in a tar, which may be compressed, in its order.
+
+    DataError if the tar is not complete, or if one of these files has more than `most_bytes`.
+    """
+    try:
+        with tarfile.open(path) as tar:
+            members: list[tarfile.TarInfo] = vars(tar)["members"]
+            while (member := tar.next()) is not None:
+                members.clear()  # otherwise tarfile keeps about a kilobyte per member
+                if not is_wanted(member.name):
+                    continue
+                if member.size > most_bytes:
+                    size = f"{member.size:,} bytes, more than {most_bytes:,}"
+                    raise DataError(f"{path}: {member.name} has {size}")
+                content = tar.extractfile(member) if member.isreg() else None
+                if content is not None:
+                    yield member.name, content.read()
+    except (tarfile.TarError, EOFError, OSError, lzma.LZMAError, zlib.error) as error:
+        raise DataError(f"{path} is not a complete archive ({error}): download it again") from error
 
 
 def refuse_compressed(path: Path) -> None:

@@ -11,11 +11,9 @@ Objects of classes that the source does not have are ignored.
 
 from __future__ import annotations
 
-import tarfile
-import zlib
 from array import array
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
@@ -39,7 +37,7 @@ from alexnet.data.sources.annotation import (
 from alexnet.data.sources.base import CheckedBoxes, Source
 from alexnet.data.sources.photo_files import OpenedSource, PhotoSplit
 from alexnet.data.sources.split_names import split_of, split_of_photo, split_of_word
-from alexnet.data.sources.tree import Int64s, Tree
+from alexnet.data.sources.tree import Int64s, Tree, archived_files
 from alexnet.errors import DataError
 from alexnet.text import counted
 
@@ -48,6 +46,8 @@ _LISTS = "imagesets/main"
 _PHOTO_FOLDERS = ("", "jpegimages", "images", "image", "imgs", "img", "photos", "pictures")
 _MASK_FOLDERS = ("segmentationclass", "segmentationobject")
 XML_SUFFIX = ".xml"
+_MAX_XML_BYTES = 10_000_000
+"""Of one file in an archive."""
 _MISSING_WORDS = ("", "none", "null", "nan")
 """What programs write for a size they do not know."""
 _ARCHIVES = {"train": "ILSVRC{year}_bbox_train*", "val": "ILSVRC{year}_bbox_val*"}
@@ -265,7 +265,7 @@ def add_boxes_from_archive(
     photos, labels = array("q"), array("i")
     corners, sizes = array("f"), array("i")
     orphans: list[str] = []
-    for name, xml in _xml_files(archive):
+    for name, xml in archived_files(archive, _is_xml, _MAX_XML_BYTES):
         photo = photo_of.get(_stem(name))
         if photo is None:
             orphans.append(f"{archive.name}: {name}")
@@ -353,23 +353,15 @@ def _packed(
     )
 
 
-def _xml_files(archive: Path) -> Iterator[tuple[str, bytes]]:
-    """Name and bytes of every XML file, in the archive's order."""
-    try:
-        with tarfile.open(archive, "r|*") as tar:
-            for member in tar:
-                content = tar.extractfile(member) if member.name.lower().endswith(XML_SUFFIX) else None
-                if content is not None:
-                    yield member.name, content.read()
-    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
-        raise DataError(f"{archive} is not a complete archive ({error}): download it again") from error
-
-
 def _parse_member(archive: Path, name: str, xml: bytes) -> XmlAnnotation:
     try:
         return parse(xml)
     except ValueError as error:
         raise DataError(f"{archive}: broken boxes in {name}: {error}") from error
+
+
+def _is_xml(name: str) -> bool:
+    return name.lower().endswith(XML_SUFFIX)
 
 
 def _stem(name: str) -> str:

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from alexnet.data.classes import Class, class_name
+from alexnet.data.classes import Class, class_name, in_label_order
 from alexnet.data.decode import PHOTO_SUFFIXES
 from alexnet.data.manifest import PrepareSettings
 from alexnet.data.sources.base import Example, Labels, Source, SourceSplit
@@ -83,7 +83,7 @@ def read_tars(path: Path) -> Source | None:
     for number, tree in enumerate(trees):
         split = split_in(tree.path.stem) or SPLITS[0]
         samples[split] += _read_samples(number, tree, described, strays)
-    labels = _in_order({sample.label for found in samples.values() for sample in found})
+    labels = in_label_order({sample.label for found in samples.values() for sample in found})
     _refuse_same_class(described, path)
     classes = [described.get(label) or Class(label, class_name(label)) for label in labels]
     places = {label: place for place, label in enumerate(labels)}
@@ -109,7 +109,7 @@ def _tars_in(folder: Path) -> list[Path]:
         return []
     if any(each.is_dir() for each in entries):
         return []
-    return [each for each in entries if each.suffix == _TAR]
+    return [each for each in entries if each.suffix == _TAR and each.is_file()]
 
 
 def _read_samples(
@@ -161,12 +161,6 @@ def _class_of(text: str) -> Class | None:
         return None
     wnid, name = facts.get("wnid"), facts.get("name")
     return Class(wnid, name) if isinstance(wnid, str) and isinstance(name, str) and wnid else None
-
-
-def _in_order(labels: set[str]) -> list[str]:
-    """Numbers by their value, names by the alphabet."""
-    numbers = all(label.isascii() and label.isdecimal() for label in labels)
-    return sorted(labels, key=int) if numbers else sorted(labels)
 
 
 def _split(trees: Sequence[TarTree], samples: Sequence[_Sample], places: Mapping[str, int]) -> TarSplit:

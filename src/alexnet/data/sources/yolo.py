@@ -71,7 +71,8 @@ def read(opened: OpenedSource) -> Source | None:
         named, corners = [name for name, _ in objects], [box for _, box in objects]
         boxed[listed.get(path) or split_of_photo(path)].append(BoxedPhoto(file, named, corners))
     known = [*(texts[label] for label in pairs.values()), *([] if class_file is None else [class_file])]
-    orphans = [path for path in texts if path not in set(pairs.values()) and "labels" in path.split("/")[:-1]]
+    used = set(pairs.values())
+    orphans = [path for path in texts if path not in used and "labels" in path.split("/")[:-1]]
     known += [*(texts[path] for path in orphans), *lists, *unlisted]
     order = names or [str(number) for number in range(_most(boxed) + 1)]
     strays = orphan_annotations(orphans)
@@ -89,16 +90,20 @@ def parse_names(text: str) -> list[str]:
     if start is None:
         return []
     inline = _uncommented(lines[start].partition(":")[2])
-    block = [inline]
+    block, opened = [inline], _opened_brackets(inline)
     for line in lines[start + 1 :]:
-        if not (line[0].isspace() or line.startswith("-") or (block[0][:1] in "[{" and _is_open(block))):
+        if not (line[0].isspace() or line.startswith("-") or (inline[:1] in "[{" and opened > 0)):
             break
         block.append(_uncommented(line))
+        opened += _opened_brackets(block[-1])
     if inline:
         entries = _items(" ".join(block).strip()[1:-1])
     else:
         entries = [line.removeprefix("-").strip() for line in block[1:]]
     if entries and all(re.match(r"\d+\s*:", entry) for entry in entries):
+        longest = max(len(entry.partition(":")[0].strip()) for entry in entries)
+        if longest > _MAX_DIGITS:
+            raise ValueError(f"the number of a class has {longest:,} digits")
         numbered = {int(entry.partition(":")[0]): entry.partition(":")[2] for entry in entries}
         if sorted(numbered) != list(range(len(numbered))):
             numbers = first_few(list(map(str, sorted(numbered))), 10)
@@ -111,9 +116,9 @@ def _uncommented(text: str) -> str:
     return re.sub(r"\s#.*", "", text).strip()
 
 
-def _is_open(block: Sequence[str]) -> bool:
-    text = " ".join(block)
-    return text.count("[") + text.count("{") > text.count("]") + text.count("}")
+def _opened_brackets(text: str) -> int:
+    """How many more brackets are opened than closed."""
+    return text.count("[") + text.count("{") - text.count("]") - text.count("}")
 
 
 def _items(text: str) -> list[str]:

@@ -1,0 +1,89 @@
+"""MATLAB files before version 7.3: vectors and struct arrays as Python's own values."""
+
+from __future__ import annotations
+
+import io
+import math
+import struct
+import zlib
+from typing import Any
+
+import numpy as np
+
+from alexnet.data.sources.tree import MAX_LISTED
+from alexnet.errors import DataError
+
+_MAX_UNPACKED_BYTES = 200_000_000
+"""Of all compressed variables of a file."""
+_HEADER_BYTES, _TAG_BYTES = 128, 8
+_UNCOMPRESSED, _COMPRESSED = 14, 15
+"""The types of variables in their tags."""
+_BLOCK_BYTES = 2**20
+_FAILURES = (
+    *(ValueError, TypeError, KeyError, IndexError, OSError, OverflowError, MemoryError),
+    *(struct.error, zlib.error),
+)
+"""What scipy raises on damaged files."""
+
+
+def read_vectors(data: bytes, file: str) -> dict[str, list[Any]]:
+    """The vectors and struct arrays in a MATLAB file, as lists of plain values or of dictionaries of them.
+
+    Matrices and single values are left out. DataError if it cannot be read, or is too large: vectors of more
+    than `MAX_LISTED` values, or compressed variables of more than `_MAX_UNPACKED_BYTES`.
+    """
+    # Imported here because it takes a quarter of a second and is rarely needed.
+    from scipy.io import loadmat, whosmat
+    from scipy.io.matlab import MatReadError
+
+    content = io.BytesIO(data)
+    try:
+        _refuse_large(data, file)
+        shapes = {name: shape for name, shape, _ in whosmat(content)}
+        names = [name for name, shape in shapes.items() if math.prod(shape) == max(shape) > 1]
+        for name in names:
+            if max(shapes[name]) > MAX_LISTED:
+                count = max(shapes[name])
+                raise DataError(f"{file}: {name} has {count:,} values, more than {MAX_LISTED:,}")
+        content.seek(0)
+        found = loadmat(content, variable_names=names, simplify_cells=True) if names else {}
+    except DataError:
+        raise
+    except NotImplementedError as error:
+        raise DataError(f"{file} is of MATLAB 7.3, which is not read: save it with -v7") from error
+    except (MatReadError, *_FAILURES) as error:
+        raise DataError(f"{file} is not a complete MATLAB file ({error})") from error
+    listed = {name: python_value(found[name]) for name in names if name in found}
+    return {name: value if isinstance(value, list) else [value] for name, value in listed.items()}
+
+
+def _refuse_large(data: bytes, file: str) -> None:
+    """DataError if the compressed variables of a file of version 5 are too large; keeps none of them."""
+    order = {b"\0\1IM": "<", b"\1\0MI": ">"}.get(data[124:128], "")  # the version and the order of bytes
+    position, unpacked = _HEADER_BYTES, 0
+    while order and position + _TAG_BYTES <= len(data):
+        kind, length = struct.unpack_from(f"{order}II", data, position)
+        if kind not in (_UNCOMPRESSED, _COMPRESSED):
+            return
+        position += _TAG_BYTES
+        if kind == _COMPRESSED:
+            unpacker, rest = zlib.decompressobj(), data[position : position + length]
+            while rest and not unpacker.eof:
+                unpacked += len(unpacker.decompress(rest, _BLOCK_BYTES))
+                rest = unpacker.unconsumed_tail
+                if unpacked > _MAX_UNPACKED_BYTES:
+                    raise DataError(
+                        f"{file} has more than {_MAX_UNPACKED_BYTES:,} bytes when decompressed: it is too "
+                        "large for a list"
+                    )
+        position += length
+
+
+def python_value(value: Any) -> Any:
+    """The value as Python's own: a list of an array, a whole number of a float without a fraction."""
+    if isinstance(value, np.ndarray | list):
+        return [python_value(each) for each in value]
+    if isinstance(value, dict):
+        return {name: python_value(each) for name, each in value.items()}
+    value = value.item() if isinstance(value, np.generic) else value
+    return int(value) if isinstance(value, float) and value.is_integer() else value
