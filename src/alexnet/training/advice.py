@@ -1,4 +1,4 @@
-"""Warnings about the settings of a run, each with the setting that fixes it; empty without a reason to warn."""
+"""Warnings about the settings of a run, each with the setting that fixes it; empty if there is none."""
 
 from __future__ import annotations
 
