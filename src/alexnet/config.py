@@ -11,7 +11,7 @@ import math
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from alexnet import old_names
 from alexnet.classic.config import SHARED_KEYS, ClassicConfig, classic_checks, classic_hint
@@ -237,13 +237,21 @@ _SMALLEST, _LARGEST = 1e-18, 1e18
 
 def _refuse_not_finite(config: RunConfig) -> None:
     for key, value in flatten(config).items():
-        numbers = [
-            each for each in (value if isinstance(value, list) else [value]) if isinstance(each, float)
-        ]
-        if not all(map(math.isfinite, numbers)):
-            raise ConfigError(f"{key}={value} is not a finite number")
-        if any(number and not _SMALLEST <= abs(number) <= _LARGEST for number in numbers):
-            raise ConfigError(f"{key}={value} must be 0, or between {_SMALLEST:g} and {_LARGEST:g}")
+        for number in _numbers_in(value):
+            where = f"{key}={value}" if number is value else f"{key}: {number}"
+            if not math.isfinite(number):
+                raise ConfigError(f"{where} is not a finite number")
+            if number and not _SMALLEST <= abs(number) <= _LARGEST:
+                raise ConfigError(f"{where} must be 0, or between {_SMALLEST:g} and {_LARGEST:g}")
+
+
+def _numbers_in(value: Any) -> Iterator[float]:
+    """The floating-point numbers in a value for JSON, at any depth."""
+    if isinstance(value, float):
+        yield value
+    elif isinstance(value, list | dict):
+        for each in cast("list[Any]", list(value.values()) if isinstance(value, dict) else value):
+            yield from _numbers_in(each)
 
 
 def _refuse_without_effect(before: RunConfig, after: RunConfig) -> None:

@@ -50,7 +50,7 @@ class Range:
         if high is None:
             return f"at least {self.at_least:g}" if self.above is None else f"above {self.above:g}"
         low = f"[{self.at_least:g}" if self.above is None else f"({self.above:g}"
-        return f"in {low}, {high:g}{']' if self.below is None else ')'}"
+        return f"in {low}, {high:.10g}{']' if self.below is None else ')'}"
 
 
 @functools.cache

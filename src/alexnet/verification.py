@@ -203,9 +203,9 @@ def _verify_run(run: RunDir, found: Verification) -> None:
     }
     for file in sorted({*run.path.glob("*.json"), run.config_file}):
         _verify_json(file, repairs.get(file.name, "restore it"), found)
-    if run.metrics_file.is_file():
-        with _noting(run.metrics_file, resume, found):
-            read_metrics(run.metrics_file)
+    with _noting(run.metrics_file, resume, found):
+        read_metrics(run.metrics_file)
+        if run.metrics_file.is_file():
             _count(run.metrics_file, all_have_checksums(run.metrics_file), found)
     _verify_checkpoints(run, resume, found)
     for file in sorted(run.path.glob("predictions/*.npz")):

@@ -74,7 +74,8 @@ def test_seven_cnns_star_has_its_members(
         if line["event"] == "init-from"
     ]
     # Both data sets have three classes, but not the same ones.
-    assert begun["path"] == str(out / "star-1-pretrain" / "checkpoints" / "last" / "weights.safetensors")
+    weights = out / "star-1-pretrain" / "checkpoints" / "step-00000006" / "weights.safetensors"
+    assert begun["path"] == str(weights)
     assert begun["new"] == dict.fromkeys(["fc8.weight", "fc8.bias"], "the source model has other classes")
     assert main(["evaluate", str(out), "--store", str(tiny_store.path), "--json"]) == 0
     result = json.loads(capsys.readouterr().out)

@@ -248,6 +248,10 @@ def test_a_run_without_a_chance_to_learn_is_announced(
     after = lines[[line.startswith("done after 3 updates") for line in lines].index(True) + 1]
     assert "is no better than chance for 3 classes: only 3 updates were made" in after
     assert after.endswith("or the recipe alexnet-small")
+    assert (
+        main([*words(tiny_store, tmp_path / "other", *settings), "--init-from", str(tmp_path / "run")]) == 0
+    )
+    assert "the run makes only" not in capsys.readouterr().out
 
 
 def test_a_run_that_has_learned_ends_without_a_warning(

@@ -112,6 +112,13 @@ def test_a_run_is_initialized_from_anothers_weights(store: alexnet.Store, tmp_pa
     assert not (tmp_path / "other").exists()
 
 
+@pytest.mark.parametrize("seed", [-1, 2**32])
+def test_a_seed_that_numpy_does_not_take_is_refused_at_once(photos: Path, tmp_path: Path, seed: int) -> None:
+    with pytest.raises(CommandError, match=rf"seed={seed} must be in \[0, 4294967295\]"):
+        alexnet.fit(photos, tmp_path / "fit", seed=seed)
+    assert not (tmp_path / "fit").exists()
+
+
 def test_models_are_made_by_the_names_of_their_recipes() -> None:
     names = alexnet.list_models()
     assert {"alexnet-2012", "lenet-5", "vgg-d", "overfeat-fast"} <= set(names)

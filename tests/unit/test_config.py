@@ -313,8 +313,28 @@ def test_scales_that_enlarge_more_than_twice_are_refused() -> None:
         "schedule.factor=0",
         "events=[1]",
         "events=[{}]",
+        'events=[{"at": 0.5, "action": "bias-factor", "value": Infinity}]',
+        'optimizer.lr_multipliers=[["conv1", Infinity]]',
+        'optimizer.bias_lr_multipliers=[["conv1", 1e-30]]',
+        "data.pca_lighting_strength=-1",
+        "training.seed=-1",
+        "training.seed=4294967296",
     ],
 )
 def test_a_value_out_of_its_range_is_named(setting: str) -> None:
     with pytest.raises(ConfigError, match=setting.partition("=")[0].replace(".", r"\.")):
         override(recipes.get("alexnet-2012"), [setting])
+
+
+def test_the_largest_seed() -> None:
+    largest = override(recipes.get("alexnet-2012"), ["seed=4294967295"])
+    assert largest.training.seed == 2**32 - 1
+    with pytest.raises(ConfigError, match=r"training\.seed=-1 must be in \[0, 4294967295\]"):
+        override(largest, ["seed=-1"])
+
+
+def test_nesterov_needs_momentum() -> None:
+    settings = ["optimizer.name=sgd", "optimizer.nesterov=yes"]
+    assert override(recipes.get("alexnet-2012"), settings).optimizer.nesterov
+    with pytest.raises(ConfigError, match=r"needs optimizer\.momentum above 0"):
+        override(recipes.get("alexnet-2012"), [*settings, "optimizer.momentum=0"])

@@ -9,10 +9,12 @@ import pytest
 import tiny
 from edited import edit
 
+from alexnet.checksum import Damaged
 from alexnet.cli.main import main
 from alexnet.data.store import Store
 from alexnet.errors import CommandError, NotFound
 from alexnet.io import exclusive_lock
+from alexnet.runs.provenance import unfinished_note
 from alexnet.runs.run_dir import EnsembleDir, EnsembleMember, RunDir
 from alexnet.training import checkpoint
 from alexnet.verification import verify
@@ -72,6 +74,17 @@ def test_damage_is_named_with_what_repairs_it(run: RunDir, capsys: pytest.Captur
     assert problem["file"] == str(weights)
     assert problem["repair"].endswith(f"--run {run.path} --resume continues at step-00000006")
     assert output.err == f"alexnet: {weights} is damaged: the output shows how to repair it\n"
+
+
+def test_a_missing_log_is_damage_if_a_checkpoint_recorded_its_lines(run: RunDir) -> None:
+    assert not run.metrics_file.exists() and not verify(run.path).problems
+    write = lambda path: path.write_bytes(b"weights") and ""  # noqa: E731
+    checkpoint.write(run.checkpoints, 18, write, {}, {"epoch": 3, "log_lines": 4}, best=False)
+    (problem,) = verify(run.path).problems
+    assert problem.file == str(run.metrics_file)
+    assert "is missing: it has 0 of 4 lines" in problem.found and "--resume" in problem.repair
+    with pytest.raises(Damaged, match="is missing"):  # by `evaluate`, `predict` and `serve`
+        unfinished_note(run)
 
 
 def test_a_missing_shard_and_a_changed_digit_of_the_header(tmp_path: Path) -> None:

@@ -51,13 +51,14 @@ class DataConfig:
     pca_lighting: Literal["none", "source", "paper"] = "none"
     """Color noise along the principal components: standard deviations x strength, and inputs divided by
     1 + strength (source), or eigenvalues x strength (paper)."""
-    pca_lighting_strength: float = 0.1
+    pca_lighting_strength: Annotated[float, Range(at_least=0)] = 0.1
     """Standard deviation of the draws that `pca_lighting` multiplies (paper, section 4.1); with `source`,
     inputs are also divided by 1 + this."""
     color_jitter: Annotated[float, Range(at_least=0, below=1)] = 0.0
     """Brightness, contrast and saturation are each multiplied by a draw from 1 -+ this; 0 is off."""
     random_erasing: Annotated[float, Range(at_least=0, at_most=1)] = 0.0
-    """Probability that a random rectangle is set to the mean (Zhong 2017)."""
+    """Probability that a random rectangle of the normalized image is set to 0 (Zhong 2017): to the mean, or
+    with `normalization=range` to the gray level that `range` maps to 0."""
     normalization: Literal["mean-image", "channel-mean", "mean-and-std", "range"] = "mean-image"
     """What is subtracted from values of 0..255; `mean-and-std` also divides by each channel's standard
     deviation. `range` uses no statistics: it maps 0..255 linearly to `data.range`."""
@@ -77,12 +78,13 @@ class DataConfig:
     order: Literal["each-epoch", "once"] = "each-epoch"
     """Whether to shuffle in each epoch, or once for all epochs, as the 2012 source did."""
     sampling: Literal["uniform", "balanced"] = "uniform"
-    """How often images come: all once in each epoch, or the same number of each class, so that those of small
-    classes come several times and those of large classes take turns. See also `training.class_weights`."""
+    """`uniform`: each image once per epoch. `balanced`: equally many images per class; images of small
+    classes repeat within an epoch, those of large classes alternate between epochs. See also
+    `training.class_weights`."""
 
     @property
     def repeats_images(self) -> bool:
-        """Whether an image may come several times in an epoch: random draws are then for its position."""
+        """Whether an image may occur several times in an epoch: random draws then depend on its position."""
         return self.sampling == "balanced"
 
     @property
@@ -146,7 +148,8 @@ def data_checks(data: DataConfig) -> list[tuple[bool, str]]:
         (data.range[0] < data.range[1], "data.range must be ascending: black first, then white"),
         (
             data.sampling == "uniform" or data.order == "each-epoch",
-            "data.sampling=balanced needs data.order=each-epoch, or most images of large classes never come",
+            "data.sampling=balanced needs data.order=each-epoch: otherwise most images of large classes are "
+            "never used",
         ),
         (data.resized_area[0] <= data.resized_area[1], "data.resized_area must be ascending"),
         (data.resized_aspect[0] <= data.resized_aspect[1], "data.resized_aspect must be ascending"),

@@ -120,8 +120,9 @@ def color_jitter(images: Any, factors: Any) -> None:
 
 
 def erase(images: Tensor, randomness: ImageRandomness, probability: float) -> None:
-    """Sets a random rectangle of each image (N, H, W, C) to 0, the mean, with this probability, in place.
+    """Sets a random rectangle of each normalized image (N, H, W, C) to 0 with this probability, in place.
 
+    0 is the mean that was subtracted; with `data.normalization=range`, the gray level that is mapped to 0.
     Its area is 2 to 40 % of the image, its aspect ratio 0.3 to 1 / 0.3. Source: Zhong 2017, section 4.
     """
     height, width = images.shape[1:3]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import cast
 
@@ -52,8 +52,8 @@ def wrap_model(
     store: Store,
     *,
     input_size: int | None = None,
-    mean: Sequence[float] | None = None,
-    std: Sequence[float] | None = None,
+    mean: Iterable[float] | None = None,
+    std: Iterable[float] | None = None,
     name: str = "",
     device: str | torch.device = "auto",
 ) -> Predictor:
@@ -62,8 +62,8 @@ def wrap_model(
     `model` takes float32 images (N, C, input_size, input_size) and returns logits (N, K) in the order of
     `store.classes`, as one trained on `store.torch_dataset(...)` does. `input_size` is in pixels, by default
     the store's side. Inputs are normalized as in torchvision: fractions in 0..1, minus `mean`, divided by
-    `std`, one number per channel; by default those of the store's training images. Photos are resized as the
-    store's. `name` is used in results, by default the model's class.
+    `std` (at least 1/255), one number per channel; by default those of the store's training images. Photos
+    are resized as the store's. `name` is used in results, by default the model's class.
 
     The predictor predicts for photos and can be tested with `evaluate_model`. It has no run directory, so it
     cannot be exported, and no views `dense`. CommandError for sizes and numbers that do not fit, or a model
@@ -73,11 +73,14 @@ def wrap_model(
         predictor = alexnet.wrap_model(model, store, input_size=56)
         result = alexnet.evaluate_model(predictor, store, views="ten")
     """
-    for given, numbers in (("mean", mean), ("std", std)):
-        if numbers is not None and (len(numbers) != store.channels or not all(0 <= x <= 1 for x in numbers)):
-            raise CommandError(
-                f"{given}={tuple(numbers)} must be {store.channels} fractions of white, in 0..1"
-            )
+    colors: dict[str, tuple[float, ...]] = {}
+    for given, numbers, least, shown in (("mean", mean, 0.0, "0"), ("std", std, 1 / 255, "1/255")):
+        values = () if numbers is None else tuple(map(float, numbers))
+        if numbers is not None and (
+            len(values) != store.channels or not all(least <= x <= 1 for x in values)
+        ):
+            raise CommandError(f"{given}={values} must be {store.channels} fractions of white, in {shown}..1")
+        colors[f"color_{given}"] = tuple(255 * x for x in values)
     config = recipes.get("alexnet-modern")
     data = replace(
         config.data,
@@ -89,8 +92,7 @@ def wrap_model(
         test_size=0,
         pca_lighting="none",
         normalization="mean-and-std",
-        color_mean=tuple(255 * x for x in mean or ()),
-        color_std=tuple(255 * x for x in std or ()),
+        **colors,
     )
     config = validate(replace(config, recipe=name or type(model).__name__, data=data))
     preprocessing = Preprocessing.from_store(data, store)

@@ -80,7 +80,10 @@ def group_by_size(
 
 
 def images_per_pass(scaled: Sequence[ScaledView], sizes: Sizes, crop: int, batch_size: int) -> int:
-    """Number of images with views of these sizes in a pass of at most `batch_size` crops; at least one."""
+    """Number of images in a forward pass of at most `batch_size` crops; at least 1.
+
+    `sizes` are the height and width of the images of each view in pixels, `crop` the model's input size.
+    """
     most = max(each.view.crops(*size, crop) for each, size in zip(scaled, sizes, strict=True))
     return max(1, batch_size // most)
 
@@ -127,7 +130,7 @@ def testing(model: nn.Module) -> Generator[torch.device, None, None]:
 
 
 def device_of(model: nn.Module) -> torch.device:
-    """The device of the model."""
+    """The device of the model's first parameter or buffer; StopIteration if it has neither."""
     return next(chain(model.parameters(), model.buffers())).device
 
 
@@ -170,7 +173,10 @@ def infer_images(
 
 
 def columns_of(bundle: ModelBundle, store: Store) -> npt.NDArray[np.int64]:
-    """(K,) position of each of the store's classes among the model's; classes are matched by WNID."""
+    """(K,) position of each of the store's classes among the model's; classes are matched by WNID.
+
+    DataError if model and store have different classes.
+    """
     what = f"the model's classes and those of {store.path}"
     if {each.wnid for each in bundle.classes} != {each.wnid for each in store.classes}:
         check_same_classes(bundle.classes, store.classes, what)

@@ -241,21 +241,26 @@ class Predictor:
 
     def features(self, photos: Photo | Sequence[Photo], layer: str = "") -> npt.NDArray[np.float32]:
         """(N, D) a layer's activations for the center view, flattened; by default those of the last hidden
-        layer: (N, 4096) of `fc7` for AlexNet.
+        layer: (N, 4096) of `fc7` for AlexNet. N is 0 without photos.
 
         CommandError lists the layers that exist.
         """
         layer = layer or last_hidden_layer(self.model)
+        rows = [self._features(squares, layer) for squares in self._squares(photos, self._batch_size)]
+        if rows:
+            return np.concatenate(rows)
+        side, channels = self.preprocessing.side, self.preprocessing.data.channels
+        return self._features(torch.zeros(1, side, side, channels, dtype=torch.uint8), layer)[:0]
+
+    def _features(self, squares: Tensor, layer: str) -> npt.NDArray[np.float32]:
+        """(n, D) a layer's activations for the center view of uint8 squares (n, side, side, C)."""
         positions = center(self.preprocessing.side, self.preprocessing.crop)
-        rows: list[npt.NDArray[np.float32]] = []
-        for squares in self._squares(photos, self._batch_size):
-            with testing(self.model) as device:
-                inputs = self.preprocessing.test_input(squares.to(device), positions)
-                activations: dict[str, Tensor] = self.model.activations(inputs)  # pyright: ignore[reportCallIssue]
-            if layer not in activations:
-                raise CommandError(f"no layer {layer!r}; choose from: {', '.join(activations)}")
-            rows.append(activations[layer].flatten(1).float().cpu().numpy())
-        return np.concatenate(rows) if rows else np.empty((0, 0), np.float32)
+        with testing(self.model) as device:
+            inputs = self.preprocessing.test_input(squares.to(device), positions)
+            activations: dict[str, Tensor] = self.model.activations(inputs)  # pyright: ignore[reportCallIssue]
+        if layer not in activations:
+            raise CommandError(f"no layer {layer!r}; choose from: {', '.join(activations)}")
+        return activations[layer].flatten(1).float().cpu().numpy()
 
     def _task_for_photos(self, top: int | None, min_score: float | None) -> Task[Any, Any, Any]:
         if top is not None and top < 1:

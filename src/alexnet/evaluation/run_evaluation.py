@@ -401,7 +401,7 @@ def describe_run(run: RunDir, checkpoint: str) -> EvaluatedRun:
     reached, epochs = position(run, checkpoint), config.schedule.epochs
     if reached.epoch is not None:
         epochs = reached.epoch
-    elif run.metrics_file.is_file() and (log := read_metrics(run.metrics_file)):
+    elif log := read_metrics(run.metrics_file):
         epochs = log[-1]["epoch"]  # a pipeline's classifiers may have stopped early
     return EvaluatedRun(
         run=run.path.resolve().name,

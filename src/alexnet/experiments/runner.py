@@ -12,7 +12,7 @@ import shlex
 import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -33,7 +33,14 @@ from alexnet.runs.run_dir import CHECKPOINTS, RunDir, find_weights
 from alexnet.tasks.config import task_info
 from alexnet.text import percentage
 from alexnet.training import checkpoint
-from alexnet.training.run import create_run, differences, make_validation, train_run, write_environment
+from alexnet.training.run import (
+    create_run,
+    differences,
+    initialized_config,
+    make_validation,
+    train_run,
+    write_environment,
+)
 from alexnet.training.trainer import Evaluate, TrainOptions
 from alexnet.training.transfer import InitFrom
 
@@ -69,11 +76,15 @@ def changes_since(run: RunDir, spec: RunSpec, store_digest: str = "", weights_sh
     `store_digest` is the digest of the spec's store and `weights_sha256` that of the weights it would be
     initialized from; if empty, they are not compared.
     """
-    found = differences(run.config(), spec.config())
+    config, wanted = run.config(), spec.config()
+    if spec.init_from and not wanted.data.color_mean and not wanted.data.color_std:
+        # They follow from the weights that it was initialized from (`initialized_config`).
+        config = replace(config, data=replace(config.data, color_mean=(), color_std=()))
+    found = differences(config, wanted)
     old = run.environment().store_digest
     if store_digest and old and old != store_digest:
         found.append(f"store: {old[:12]} -> {store_digest[:12]}")
-    log = read_metrics(run.metrics_file) if weights_sha256 and run.metrics_file.is_file() else []
+    log = read_metrics(run.metrics_file) if weights_sha256 else []
     begun = [line.get("weights_sha256") for line in log if line["event"] == "init-from"]
     if begun and begun[-1] != weights_sha256:
         found.append(f"weights of {spec.init_from}: {str(begun[-1])[:12]} -> {weights_sha256[:12]}")
@@ -201,12 +212,13 @@ class Runner:
         run = self.run(spec)
         weights = self._initial_weights(spec)
         try:
-            config, store = spec.config(), self._store(spec)
+            store = self._store(spec)
             init_from = None if weights is None else InitFrom(weights)
-            begin = partial(_begin, config, store, run, self.device, init_from)
+            begin = partial(_begin, spec.config(), store, run, self.device, init_from)
+            config, resume = distributed.broadcast_result(begin)
             options = TrainOptions(
                 self.device,
-                resume=distributed.broadcast_result(begin),
+                resume=resume,
                 minutes=None if deadline is None else max(0.0, (deadline - time.monotonic()) / 60),
                 init_from=init_from,
                 progress=self.progress(spec.name),
@@ -273,11 +285,13 @@ class Runner:
 
 def _begin(
     config: RunConfig, store: Store, run: RunDir, device: torch.device, init_from: InitFrom | None
-) -> bool:
-    """Makes the run directory if it is missing; returns whether it existed."""
-    resume = run.config_file.is_file()
-    if resume:
+) -> tuple[RunConfig, bool]:
+    """Makes the run directory if it is missing; returns the run's configuration and whether it existed."""
+    if run.config_file.is_file():
+        config = run.config()
         write_environment(config, store, run, device)
-    else:
-        create_run(config, store, run, device, init_from)
-    return resume
+        return config, True
+    if init_from is not None:
+        config = initialized_config(config, store, init_from)
+    create_run(config, store, run, device, init_from)
+    return config, False

@@ -58,6 +58,7 @@ from alexnet.runs.provenance import position
 from alexnet.runs.results import read_results
 from alexnet.runs.run_dir import FIT_STORE, PRETRAINED, EnsembleDir, EnsembleMember, RunDir, is_fit
 from alexnet.text import counted, duration, first_few, percentage
+from alexnet.training.config import SEEDS
 from alexnet.training.last_layer import DEFAULT_STRENGTH
 from alexnet.training.run import train
 from alexnet.training.trainer import Log
@@ -138,7 +139,8 @@ def fit(
 def fit_photos(photos: str | Path, run: str | Path, options: FitOptions = _DEFAULTS) -> FitResult:
     """Trains several candidates on labeled photos, chooses among them, and tests what was chosen.
 
-    CommandError if `run` holds something else, a fit without `options.resume`, or one with another seed;
+    CommandError if `run` holds something else, a fit without `options.resume`, or one with another seed, or
+    if the seed is out of range (`training.config.SEEDS`);
     Stopped at a signal, after saving; otherwise errors as `open_source`, `with_three_splits`, `prepare` and
     `train`.
     """
@@ -238,8 +240,12 @@ class _Fitting:
         return Fit.read(self.run) if is_fit(self.run) else None
 
     def _seed(self) -> int:
-        """The seed of all candidates; CommandError if another one is wanted than that of the fit there."""
+        """The seed of all candidates; CommandError if that of the options is out of range, or not that of the
+        fit there.
+        """
         wanted, there = self.options.seed, self.before.seed if self.before is not None else None
+        if wanted is not None and wanted not in SEEDS:
+            raise CommandError(f"seed={wanted} must be {SEEDS}")
         if None not in (wanted, there) and wanted != there:
             raise CommandError(
                 f"{self.run} was made with seed {there}, not {wanted}: omit it, or choose another directory"

@@ -45,7 +45,7 @@ def export(
     measured. `target` is replaced atomically.
     CommandError if its suffix is not in `PRECISIONS`, where there is nothing to export or the file cannot
     hold it; DataError if the run is unfinished, unless `unfinished` is set, or `graph.store` does not fit;
-    WorkError if the disk refuses, or if ONNX Runtime does not reproduce the model's output.
+    WorkError if the disk is full or not writable, or if ONNX Runtime does not reproduce the model's output.
     """
     _check(target.suffix, target, precision, graph)
     best, source = run_to_export(source), located(source)
@@ -74,15 +74,17 @@ def _check(suffix: str, target: Path, precision: str, graph: OnnxOptions) -> Non
     if precision not in known:
         raise CommandError(f"no precision {precision!r}; it must be {', '.join(known[:-1])} or {known[-1]}")
     if precision not in PRECISIONS[suffix]:
-        (other,) = set(PRECISIONS) - {suffix}
-        raise CommandError(f"only a file of type {other} can hold {precision}: omit --precision")
+        others = [each for each, held in PRECISIONS.items() if precision in held]
+        raise CommandError(
+            f"only a file of type {' or '.join(others)} can hold {precision}: omit --precision"
+        )
     if suffix != ".onnx" and (graph.takes, graph.views) != ("crops", ""):
-        raise CommandError("only a file of type .onnx has an input and views: omit --input and --views")
+        raise CommandError("--input and --views apply only to .onnx: omit them")
     if (precision == "int8") != (graph.store is not None):
         raise CommandError(
             "int8 needs photos, to calibrate with and to measure the errors: add --store STORE"
             if precision == "int8"
-            else "a store is only needed for int8: add --precision int8, or omit --store"
+            else "--store applies only to --precision int8: add that, or omit --store"
         )
     if suffix == ".onnx":
         refuse_without_packages(onnx.ONNX_PACKAGES)

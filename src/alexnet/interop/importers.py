@@ -142,7 +142,7 @@ def write_run(run: Path, net: ModelBundle, source: Path, framework: str, command
     """Writes the run directory of `net`, read from the file `source` of `framework`, atomically.
 
     `command` is the command line, for `environment.json`, which also has the file's name and SHA-256.
-    CommandError if `run` exists; WorkError if the disk refuses.
+    CommandError if `run` exists; WorkError if the disk is full or not writable.
     """
     refuse_taken(run)
     imported = Imported(source.name, file_sha256(source), framework)

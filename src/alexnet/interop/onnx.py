@@ -102,7 +102,8 @@ def write_onnx(
     `options.store` weights and inputs of layers are rounded to int8.
 
     `log` receives what was measured. CommandError if packages are missing, or the members need different
-    crops; DataError if the store does not fit; WorkError if the outputs differ or the disk refuses.
+    crops; DataError if the store does not fit; WorkError if the outputs differ, or if the disk is full or not
+    writable.
     """
     refuse_without_packages(ONNX_PACKAGES)
     members = tuple(members) or (net,)

@@ -19,7 +19,7 @@ from alexnet.data.preprocessing import Preprocessing
 from alexnet.data.store import Split, Store
 from alexnet.errors import CommandError
 from alexnet.evaluation.inference import check_pixels, columns_of, score_crops
-from alexnet.evaluation.metrics import paired_interval, refuse_unlabeled
+from alexnet.evaluation.metrics import paired_interval, predicted_labels, refuse_unlabeled
 from alexnet.evaluation.views import positions_of
 from alexnet.models.bundle import INPUT, ModelBundle, OnnxModel
 from alexnet.text import percentage, sized
@@ -28,7 +28,7 @@ CALIBRATION_SPLIT, TEST_SPLIT = "train", "val"
 CALIBRATION_PHOTOS = 256
 """Their largest and smallest values set the range of the inputs of each layer."""
 MOST_TESTED = 2000
-"""With more photos than this in the split, so many are drawn."""
+"""With more photos than this in the split, this number of them is drawn."""
 _LAYERS = ("Conv", "Gemm", "MatMul")
 _PHOTOS_AT_ONCE = 32
 
@@ -174,7 +174,8 @@ def _compare(
                 )
                 for each in members
             ]
-            labels.append(np.mean(rows, axis=0).mean(axis=1)[:, columns].argmax(axis=1))
+            means = np.mean(rows, axis=0).mean(axis=1)[:, columns]
+            labels.append(predicted_labels(means, part.labels))
     first, second = map(np.concatenate, predicted)
     wrong = first != chosen.labels, second != chosen.labels
     low, high = paired_interval(*wrong)
@@ -192,7 +193,7 @@ def _compare(
 
 
 def _sample(split: Split, most: int) -> Split:
-    """At most so many images of the split, drawn at random, the same in each call."""
+    """At most `most` images of the split, drawn at random, the same in each call."""
     if len(split) == 0:
         raise CommandError(f"split {split.name} has no photos: choose another store")
     if len(split) <= most:

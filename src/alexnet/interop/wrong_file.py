@@ -35,7 +35,9 @@ def refuse_wrong_file(path: Path) -> None:
             "download the file that the page links to"
         )
     if text.startswith((b"<?xml", b"<Error", b'{"')):
-        raise DataError(f"{path} is a text such as servers send as an error, not a file of weights: read it")
+        raise DataError(
+            f"{path} is a text, perhaps a server's error message, not a file of weights: open it to see why"
+        )
     for magic, what in (
         (b"\x1f\x8b", "compressed: run `gunzip` first"),
         (b"\x89HDF", "an HDF5 file (Keras, or Caffe's snapshots in HDF5), which cannot be imported"),

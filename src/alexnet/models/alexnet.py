@@ -23,6 +23,7 @@ from alexnet.models.layers import init
 from alexnet.models.layers.convolution import AsymmetricPadConv2d
 from alexnet.models.layers.dropout import MaskDropout
 from alexnet.models.layers.fused_block import FusedBlock
+from alexnet.models.layers.fused_kernel import PoolParams
 from alexnet.models.layers.linear import FullyConnected, slide
 from alexnet.models.layers.local_response_norm import LocalResponseNorm, SpatialResponseNorm
 from alexnet.models.layers.pooling import filters_of_averages
@@ -32,6 +33,8 @@ READS_BOTH_TOWERS = ("conv1", "conv3", "conv6")
 3.5; net 146."""
 POOLINGS = ("pool", "average")
 """Steps whose output is `poolN` among the activations."""
+POOL_STRIDE = 2
+"""Of all pooling windows, in pixels."""
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     # In place, because no operation before them needs its output for its gradient.
     "relu": lambda: nn.ReLU(inplace=True),
@@ -83,7 +86,7 @@ class AlexNet(nn.Module):
         names: list[str] = []
         for layer in self.layers[:-1]:
             pooled = any(step in POOLINGS for step in self._steps(layer))
-            names += [layer, f"pool{layer[-1]}"] if pooled else [layer]
+            names += [layer, f"pool{layer.removeprefix('conv')}"] if pooled else [layer]
         return (*names, "logits")
 
     @property
@@ -92,7 +95,7 @@ class AlexNet(nn.Module):
         poolings.
         """
         poolings = sum("pool" in self._steps(layer) for layer in self.architecture.layers[:-1])
-        return self.architecture.conv1_stride * 2**poolings
+        return self.architecture.conv1_stride * POOL_STRIDE**poolings
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Logits (N, num_classes) of preprocessed images (N, channels, crop, crop)."""
@@ -127,7 +130,7 @@ class AlexNet(nn.Module):
                 hidden = step(hidden)
                 pooled = pooled or name in POOLINGS
                 if pooled and name not in ("dropout", "flatten"):
-                    taps[f"pool{layer[-1]}"] = hidden
+                    taps[f"pool{layer.removeprefix('conv')}"] = hidden
         return {**taps, "logits": self.fc8(hidden)}
 
     def class_map(self, images: torch.Tensor) -> torch.Tensor:
@@ -239,7 +242,7 @@ class AlexNet(nn.Module):
                 return SpatialResponseNorm()
             case "pool":
                 pool = nn.MaxPool2d if architecture.pooling == "max" else nn.AvgPool2d
-                return pool(architecture.pool_size, stride=2, ceil_mode=architecture.ceil_mode)
+                return pool(architecture.pool_size, POOL_STRIDE, ceil_mode=architecture.ceil_mode)
             case "to6x6":
                 return nn.AdaptiveAvgPool2d(6)
             case "average":
@@ -276,10 +279,10 @@ class AlexNet(nn.Module):
         around, stride = self.architecture.conv1_border == "around", self.architecture.conv1_stride
         beyond = self.crop - self.architecture.conv1_size
         side = 1 + ((beyond + 4) // stride if around else math.ceil(beyond / stride))
-        rounded = math.ceil if self.architecture.ceil_mode else math.floor
+        pool = PoolParams(self.architecture.pool_size, POOL_STRIDE, self.architecture.ceil_mode)
         for layer in self.architecture.layers[:-1]:
             if "pool" in self._steps(layer):
-                side = 1 + rounded((side - self.architecture.pool_size) / 2)
+                side = pool.side(side)
             if averaged and "to6x6" in self._steps(layer):
                 side = 6
             if averaged and "average" in self._steps(layer):

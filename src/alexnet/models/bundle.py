@@ -18,7 +18,7 @@ import importlib
 import importlib.util
 import json
 import math
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
@@ -190,8 +190,12 @@ def _filled(
 
 
 def _not_finite(weights: Mapping[str, Tensor]) -> str:
-    """The first weight with a value that is not finite, or with a sum beyond its type; empty without one."""
-    return next((name for name, tensor in weights.items() if not math.isfinite(float(tensor.sum()))), "")
+    """The first weight with a value that is not finite; empty without one."""
+    for name, tensor in weights.items():
+        # A finite sum, which is the fastest to compute, has finite terms; that of float16 may overflow.
+        if not math.isfinite(float(tensor.sum())) and not tensor.isfinite().all():
+            return name
+    return ""
 
 
 _digests: dict[tuple[FileVersion, str], str] = {}
@@ -199,9 +203,9 @@ _digests: dict[tuple[FileVersion, str], str] = {}
 
 
 def _compared(path: Path, texts: Mapping[str, str], tensors: Mapping[str, Tensor]) -> bool:
-    """Whether something is recorded with which the tensors of a file can be compared; Damaged if they differ.
+    """Whether a digest of a file's tensors is recorded; Damaged if it differs from theirs.
 
-    The fastest of what is recorded is compared; what is computed for it, once in a process.
+    Of several, the one that is fastest to compute is compared, and it is computed once in a process.
     """
     if wanted := recorded_tensors(path):
         if _digest_of(path, TENSORS_XXH3, partial(tensors_xxh3, tensors)) != wanted:
@@ -348,7 +352,10 @@ class OnnxModel(nn.Module):
     layer_names = (OUTPUT,)
 
     def __init__(self, path: Path, num_classes: int) -> None:
-        """DataError if ONNX Runtime cannot run the graph, or it is not that of a model of so many classes."""
+        """DataError if ONNX Runtime cannot run the graph, or its inputs and outputs are others.
+
+        That it has `num_classes` outputs is checked in `forward`.
+        """
         super().__init__()
         import onnxruntime
 
@@ -406,8 +413,9 @@ def _bundle(model: nn.Module, metadata: Metadata, preprocessing: Preprocessing) 
 
 
 def _parsed(path: Path, texts: Mapping[str, str]) -> Metadata:
-    """Parses `metadata_texts` of this or an earlier version; DataError if one is missing, or of a newer
-    one.
+    """Parses `metadata_texts` of this or an earlier version.
+
+    DataError if a text is missing, damaged, or of a newer version.
     """
     missing = [name for name in _REQUIRED if name not in texts]
     if missing:
@@ -448,7 +456,7 @@ def _opened(path: Path) -> Generator[Any]:
         raise NotFound(f"no model file at {path}: use a run directory or a .safetensors file")
     if _is_onnx(path):
         raise DataError(
-            f"{path} can only be run, its weights cannot be used: use the run, or the .safetensors file "
+            f"{path} is an ONNX file, which can only be run: use the run directory, or the .safetensors file "
             "exported from it"
         )
     with path.open("rb") as opened:
@@ -525,9 +533,20 @@ def _read_onnx(path: Path) -> tuple[Any, bytes]:
         model = onnx.load_model_from_string(data)
     except (DecodeError, ValueError) as error:
         raise DataError(f"{path} is not a complete ONNX file ({error}): copy it again") from error
-    if any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in model.graph.initializer):
-        raise DataError(f"{path} has its weights in other files: use a file that this program wrote")
+    if any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in _onnx_tensors(model)):
+        raise DataError(f"{path} has tensors in other files: use a file that this program wrote")
     return model, data
+
+
+def _onnx_tensors(message: Any) -> Iterator[Any]:
+    """All `TensorProto`s in an ONNX message: of graphs, attributes, subgraphs, sparse tensors, functions."""
+    if message.DESCRIPTOR.full_name == "onnx.TensorProto":
+        yield message
+        return
+    for kind, value in message.ListFields():
+        if kind.message_type is not None:
+            for each in [value] if hasattr(value, "DESCRIPTOR") else value:
+                yield from _onnx_tensors(each)
 
 
 def outside_the_graph(values: Mapping[str, Any]) -> Preprocessing:

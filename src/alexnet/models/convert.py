@@ -12,6 +12,7 @@ from alexnet.errors import DataError
 from alexnet.models.bundle import first_mismatch
 from alexnet.models.config import ALEXNET_VARIANTS, VGG_VARIANTS, VGGArchitecture
 from alexnet.models.layers.init import give_weights
+from alexnet.optim.param_groups import parameter_layers
 from alexnet.text import first_few
 
 BATCHES_SEEN = "num_batches_tracked"
@@ -125,21 +126,28 @@ def fill(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
     give_weights(model, weights, "cpu")
 
 
-def in_rgb(weights: Mapping[str, Tensor], channels: str) -> dict[str, Tensor]:
-    """The weights of a model that reads `channels` (`RGB` or `BGR`), for images in RGB."""
-    turned = {"conv1.weight": weights["conv1.weight"].flip(1)} if channels == "BGR" else {}
-    return {**weights, **turned}
+def in_rgb(model: nn.Module, channels: str) -> dict[str, Tensor]:
+    """The state_dict of a model that reads `channels` (`RGB`, `BGR` or `L`), for images in RGB or gray."""
+    weights: dict[str, Tensor] = model.state_dict()
+    if channels != "BGR":
+        return weights
+    first = f"{parameter_layers(model)[0]}.weight"
+    return {**weights, first: weights[first].flip(1)}
 
 
-def normalized_as(weights: Mapping[str, Tensor], there: Normalized, here: Normalized) -> dict[str, Tensor]:
+def normalized_as(
+    weights: Mapping[str, Tensor], first: str, there: Normalized, here: Normalized
+) -> dict[str, Tensor]:
     """The weights of a model whose images are normalized as `there`, for images normalized as `here`.
 
-    The output is the same. The first layer must not pad, and both must subtract one color, not a mean image.
+    The output is the same. `first`, the first layer, must not pad and must have a bias, and both must
+    subtract one color, not a mean image.
     """
-    weight, bias = weights["conv1.weight"], weights["conv1.bias"]
+    weight, bias = weights[f"{first}.weight"], weights[f"{first}.bias"]
     apart = ((here.mean - there.mean) / there.divisor)[None, :, None, None]
     scaled = weight * (here.divisor / there.divisor)[None, :, None, None]
-    return {**weights, "conv1.weight": scaled, "conv1.bias": bias + (weight * apart).sum(dim=(1, 2, 3))}
+    shifted = bias + (weight * apart).sum(dim=(1, 2, 3))
+    return {**weights, f"{first}.weight": scaled, f"{first}.bias": shifted}
 
 
 class Normalized(Protocol):

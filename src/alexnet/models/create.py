@@ -51,7 +51,7 @@ def create_model(
     path = Path(PRETRAINED if pretrained is True else pretrained)
     source = bundle.load(find_weights(path), "cpu", needs_weights=True)
     model = build_run(config, num_classes or len(source.classes))
-    _copy(model, in_rgb(source.model.state_dict(), source.preprocessing.channels), _described(path, source))
+    _copy(model, in_rgb(source.model, source.preprocessing.channels), _described(path, source))
     return model
 
 
@@ -72,7 +72,10 @@ def load_torchvision_weights(model: nn.Module, state: Mapping[str, Tensor]) -> l
 
 
 def _copy(model: nn.Module, weights: Mapping[str, Tensor], described: str) -> list[str]:
-    """Copies all tensors, but the last layer's if it has other classes; the names of those left out."""
+    """Copies all tensors, except those of the last layer if it has another number of classes.
+
+    Returns the names of the tensors that were not copied.
+    """
     own = model.state_dict()
     last = parameter_layers(model)[-1]
     head = [name for name in own if name.rpartition(".")[0] == last]

@@ -73,7 +73,10 @@ class OverFeat(nn.Module):
     def layer_names(self) -> tuple[str, ...]:
         """The names of what `activations` returns, in order."""
         pools = dict(zip(self.convolutions, self.architecture.pools, strict=True))
-        taps = [[layer, f"pool{layer[-1]}"] if pools.get(layer) else [layer] for layer in self.layers[:-1]]
+        taps = [
+            [layer, f"pool{layer.removeprefix('conv')}"] if pools.get(layer) else [layer]
+            for layer in self.layers[:-1]
+        ]
         return (*(name for pair in taps for name in pair), "logits")
 
     @property
@@ -141,7 +144,7 @@ class OverFeat(nn.Module):
             hidden = taps[layer] = self.get_submodule(layer)(hidden).relu()
             steps = dict(stage.named_children())
             if "pool" in steps:
-                hidden = taps[f"pool{layer[-1]}"] = steps["pool"](hidden)
+                hidden = taps[f"pool{layer.removeprefix('conv')}"] = steps["pool"](hidden)
             if "dropout" in steps:
                 hidden = steps["dropout"](hidden)
         return {**taps, "logits": self.get_submodule(self.layers[-1])(hidden)}

@@ -18,11 +18,11 @@ class OptimizerConfig:
     lr: Annotated[float, Range(above=0)] = 0.01
     """Initial learning rate of the weights."""
     momentum: Annotated[float, Range(at_least=0, below=1)] = 0.9
-    """Momentum of both kinds of SGD."""
+    """Momentum of both kinds of SGD, and beta1 of AdamW, whose beta2 is 0.999 and whose eps is 1e-8."""
     weight_decay: Annotated[float, Range(at_least=0)] = 0.0005
     """Weight decay of the weights; AdamW's is decoupled."""
     bias_lr_multiplier: Annotated[float, Range(at_least=0)] = 2.0
-    """Learning rate of biases (and normalization gains) divided by that of the weights."""
+    """Ratio of the learning rate of biases and normalization gains to that of weights."""
     bias_weight_decay: bool = False
     """Whether biases (and normalization gains) decay as well."""
     bias_follows_schedule: bool = True
@@ -34,7 +34,7 @@ class OptimizerConfig:
     """`(layer, factor)` pairs: learning-rate multipliers of single layers; 0 freezes a layer with its
     biases."""
     nesterov: bool = False
-    """`sgd`: Nesterov momentum."""
+    """`sgd`: Nesterov momentum; needs `momentum` above 0."""
     gradient_clip: Annotated[float, Range(at_least=0)] = 0.0
     """Largest global norm of the gradient; 0 is off."""
 
@@ -46,6 +46,10 @@ def optimizer_checks(optimizer: OptimizerConfig) -> list[tuple[bool, str]]:
         (
             not optimizer.nesterov or optimizer.name == "sgd",
             "optimizer.nesterov needs optimizer.name=sgd",
+        ),
+        (
+            not optimizer.nesterov or optimizer.momentum > 0,
+            "optimizer.nesterov needs optimizer.momentum above 0, such as optimizer.momentum=0.9",
         ),
         *(
             (factor >= 0, f"optimizer.{key}: the factor of {layer} is {factor:g}, but it must be at least 0")
@@ -71,9 +75,10 @@ class ScheduleConfig:
     warmup_epochs: Annotated[float, Range(at_least=0)] = 0.0
     """Epochs of a linear rise from 0, before any schedule."""
     step_epochs: Annotated[float, Range(above=0)] = 30.0
-    """`step`: epochs between drops."""
+    """`step`: epochs between drops, counted from the end of the warm-up."""
     milestones: tuple[float, ...] = ()
-    """`milestones`: epochs after which the rate drops, ascending and above 0."""
+    """`milestones`: epochs after which the rate drops, counted from the end of the warm-up; ascending and
+    above 0."""
     factor: Annotated[float, Range(above=0, at_most=1)] = 0.1
     """`step`, `milestones` and `plateau`: what a drop multiplies the rate by."""
     patience_epochs: Annotated[int, Range(at_least=1)] = 5

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, assert_never
 
 import torch
 from torch import nn
@@ -34,7 +34,11 @@ def parameter_groups(model: nn.Module, config: OptimizerConfig) -> list[dict[str
 
 
 def make_optimizer(model: nn.Module, config: OptimizerConfig) -> torch.optim.Optimizer:
-    """The optimizer over the model's groups; CommandError as `parameter_groups`."""
+    """The optimizer over the model's groups, with their initial rates; CommandError as `parameter_groups`.
+
+    Source: `KrizhevskySGD`; `torch.optim.SGD`; Loshchilov and Hutter 2019, arXiv:1711.05101 (AdamW), with
+    beta1 = `momentum`, beta2 = 0.999 and eps = 1e-8.
+    """
     groups = parameter_groups(model, config)
     match config.name:
         case "krizhevsky-sgd":
@@ -42,7 +46,9 @@ def make_optimizer(model: nn.Module, config: OptimizerConfig) -> torch.optim.Opt
         case "sgd":
             return torch.optim.SGD(groups, config.lr, config.momentum, nesterov=config.nesterov, fused=True)
         case "adamw":
-            return torch.optim.AdamW(groups, config.lr, (config.momentum, 0.999), fused=True)
+            return torch.optim.AdamW(groups, config.lr, (config.momentum, 0.999), eps=1e-8, fused=True)
+        case name:
+            assert_never(name)
 
 
 def set_learning_rates(
@@ -52,10 +58,11 @@ def set_learning_rates(
     lr_multipliers: Mapping[str, float],
     bias_factor: float = 1.0,
 ) -> None:
-    """Sets each group's rate: `rate` (the schedule's next) or `first_rate`, times the group's factors.
+    """Sets `lr` of each group of `parameter_groups`, in place, for the next update.
 
-    `lr_multipliers` and `bias_factor`, that of all biases, are those of events, in addition to those of the
-    configuration; 0 freezes a layer.
+    It is `rate`, the schedule's, or `first_rate` for groups that keep it (`follows_schedule`), times the
+    group's `factor`. `lr_multipliers` (by layer) and `bias_factor` (of all biases and normalization gains)
+    are those of events, at least 0, in addition to those of the configuration; 0 freezes.
     """
     for group in optimizer.param_groups:
         follows = group["follows_schedule"]
@@ -65,16 +72,21 @@ def set_learning_rates(
 
 
 def parameter_layers(model: nn.Module) -> list[str]:
-    """Names of all layers with a weight matrix or filters, in order; the last one gives the logits.
+    """Names of all layers with a weight matrix or filters, in order.
 
-    The name is the last part of the path: `towers.0.conv1` and `towers.1.conv1` are parts of `conv1`.
+    The first one reads the images, the last one gives the logits: of LeNet-5 it is `output`, whose codes are
+    fixed. A name is the last part of the path: `towers.0.conv1` and `towers.1.conv1` are parts of `conv1`.
     """
     paths = [path for path, module in model.named_modules() if _has_matrix(module)]
     return list(dict.fromkeys(path.rpartition(".")[2] for path in paths))
 
 
 def owner(name: str, layers: Sequence[str]) -> str:
-    """The layer of `layers` that a tensor belongs to: a normalization layer has its name in the path."""
+    """The layer of `layers` that the tensor `name` of a state_dict belongs to.
+
+    It is a part of the tensor's path, also of that of a normalization: `conv1` of
+    `after.conv1.batchnorm.weight`. The path of the tensor's module if it belongs to none of them.
+    """
     path = name.rpartition(".")[0]
     return next((layer for layer in layers if layer in path.split(".")), path)
 
@@ -120,4 +132,5 @@ def _labeled(model: nn.Module) -> Iterator[tuple[str, ParameterKind, nn.Paramete
 
 
 def _has_matrix(module: nn.Module) -> bool:
-    return any(parameter.ndim > 1 for parameter in module.parameters(recurse=False))
+    tensors = (*module.parameters(recurse=False), *module.buffers(recurse=False))
+    return any(tensor.ndim > 1 for tensor in tensors)

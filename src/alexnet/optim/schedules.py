@@ -34,11 +34,11 @@ class Schedule:
         return self._after_warmup(step - self.warmup_steps, max(self.total_steps - self.warmup_steps, 1))
 
     def phase(self, step: int) -> int:
-        """Drops of the rate before update `step`; always 0 for rates that do not fall in steps."""
+        """How often the rate has dropped before update `step`; always 0 for rates that change smoothly."""
         return 0
 
     def observe(self, error: float) -> None:
-        """To be called with each validation error, a fraction; only `Plateau` uses it."""
+        """Call it with each validation error, a fraction; only `Plateau` uses it."""
 
     @property
     def finished(self) -> bool:
@@ -46,7 +46,7 @@ class Schedule:
         return False
 
     def state(self) -> dict[str, Any]:
-        """The state for `load_state`, as plain values."""
+        """What `load_state` needs to continue a run, as plain values for JSON; empty without a state."""
         return {}
 
     def load_state(self, state: dict[str, Any]) -> None:
@@ -103,11 +103,12 @@ class FourPhase(Schedule):
     """Four phases of equal length; the rate falls by the same factor each time, by 250 in total."""
 
     def phase(self, step: int) -> int:
-        """0 to 3."""
-        return 4 * max(step - self.warmup_steps, 0) // max(self.total_steps - self.warmup_steps, 1)
+        """0 to 3, and 3 from `total_steps` on."""
+        steps = max(self.total_steps - self.warmup_steps, 1)
+        return min(4 * max(step - self.warmup_steps, 0) // steps, 3)
 
     def _after_warmup(self, step: int, steps: int) -> float:
-        return self.first_rate * FOUR_PHASES_FACTOR ** (-(4 * step // steps) / 3)
+        return self.first_rate * FOUR_PHASES_FACTOR ** (-min(4 * step // steps, 3) / 3)
 
 
 @dataclass
@@ -163,7 +164,11 @@ class Plateau(Schedule):
 def make_schedule(
     config: ScheduleConfig, first_rate: float, steps_per_epoch: int, total_steps: int | None = None
 ) -> Schedule:
-    """The schedule of a run of `config.epochs` epochs, or stretched or compressed to `total_steps` steps."""
+    """The schedule of a run of `config.epochs` epochs of `steps_per_epoch` updates.
+
+    With `total_steps`, the updates of the whole run, all durations are stretched or compressed to these.
+    `first_rate` is the rate after the warm-up, above 0; the warm-up ends before the last update.
+    """
     # Without `total_steps` a whole number, so that all durations are those of the recipe.
     epoch = steps_per_epoch if total_steps is None else total_steps / config.epochs
     total_steps = config.epochs * steps_per_epoch if total_steps is None else total_steps

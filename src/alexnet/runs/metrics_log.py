@@ -141,14 +141,15 @@ class MetricsLog(AbstractContextManager["MetricsLog"]):
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """All complete lines, oldest first, without a last one cut off by a kill.
+    """All complete lines, oldest first, without a last one cut off by a kill; none without a log.
 
     Damaged if a line is, or if there are fewer than when the last checkpoint beside it was saved.
     """
     wanted = recorded_lines(path.with_name("checkpoints"))  # before the log, which may grow meanwhile
     lines = [_parsed(line, path) for line in _whole_lines(path)]
     if (found := _count(lines)) < wanted:
-        raise Damaged(f"{path} is damaged: it has {found:,} of {wanted:,} lines; {_WAY_ON}")
+        state = f"is damaged: it has {found:,}" if path.exists() else "is missing: it has 0"
+        raise Damaged(f"{path} {state} of {wanted:,} lines; {_WAY_ON}")
     return lines
 
 
@@ -159,7 +160,7 @@ def all_have_checksums(path: Path) -> bool:
 
 def training_seconds(path: Path) -> float:
     """Seconds of training over all resumes, from the log at `path`; 0 without a log."""
-    lines = read_metrics(path) if path.is_file() else []
+    lines = read_metrics(path)
     return max((line.get("seconds", 0.0) for line in lines), default=0.0)
 
 
@@ -177,7 +178,7 @@ def training_end(path: Path, updates: int | None = None) -> TrainingEnd | None:
 
     None without a log, and for what is not trained by updates, such as classic pipelines.
     """
-    lines = read_metrics(path) if path.is_file() else []
+    lines = read_metrics(path)
     trained = [line for line in lines if line["event"] == "train" and line.get("error") is not None]
     trained = [line for line in trained if updates is None or line["step"] <= updates]
     return TrainingEnd(updates or trained[-1]["step"], trained[-1]["error"]) if trained else None
@@ -185,7 +186,7 @@ def training_end(path: Path, updates: int | None = None) -> TrainingEnd | None:
 
 def last_layer_strength(path: Path) -> float | None:
     """The penalty with which the last layer was fitted; None without a log, or if it was not fitted."""
-    lines = read_metrics(path) if path.is_file() else []
+    lines = read_metrics(path)
     return next((line["strength"] for line in reversed(lines) if line["event"] == "last-layer"), None)
 
 
@@ -193,18 +194,18 @@ def initialized_from(path: Path) -> dict[str, Any] | None:
     """The event with which the run with the log at `path` was initialized from other weights; None if it was
     not.
     """
-    lines = read_metrics(path) if path.is_file() else []
+    lines = read_metrics(path)
     return next((line for line in lines if line["event"] == "init-from"), None)
 
 
 def has_finished(path: Path) -> bool:
     """Whether there is a log at `path`, of a run that was trained to its end."""
-    return path.is_file() and any(line["event"] == "result" for line in read_metrics(path)[-1:])
+    return any(line["event"] == "result" for line in read_metrics(path)[-1:])
 
 
 def has_logged(path: Path) -> bool:
     """Whether there is a log at `path` of a run that was trained far enough to be measured."""
-    return path.is_file() and any(line["event"] in ("train", "validation") for line in read_metrics(path))
+    return any(line["event"] in ("train", "validation") for line in read_metrics(path))
 
 
 def _text(line: Mapping[str, Any]) -> str:
@@ -218,7 +219,9 @@ def _count(lines: Sequence[Mapping[str, Any]]) -> int:
 
 
 def _whole_lines(path: Path) -> list[str]:
-    """The lines of a log, without a last one that a kill cut off."""
+    """The lines of a log, without a last one that a kill cut off; none without a log."""
+    if not path.is_file():
+        return []
     *lines, last = path.read_text(encoding="utf-8", errors="replace").split("\n")
     return [*lines, last] if last and _is_json(last) else lines
 
@@ -257,7 +260,7 @@ def _event(value: Any) -> dict[str, Any]:
 
 def _undamaged_lines(path: Path) -> tuple[list[dict[str, Any]], int]:
     """The lines that are events, none without a file; and the number of others."""
-    lines = _whole_lines(path) if path.exists() else []
+    lines = _whole_lines(path)
     found: list[dict[str, Any]] = []
     for line in lines:
         with suppress(Damaged):

@@ -232,7 +232,7 @@ def training_progress(run: RunDir) -> str:
     if run.environment().imported is not None or has_finished(run.metrics_file):
         return ""
     reached = position(run) if has_weights(run) else Position()
-    log = read_metrics(run.metrics_file) if run.metrics_file.is_file() else []
+    log = read_metrics(run.metrics_file)
     if reached.step is None and log:
         reached = Position(log[-1]["epoch"], log[-1]["step"])
     if reached.step is None:
@@ -245,7 +245,8 @@ def training_progress(run: RunDir) -> str:
 
 def unfinished_note(run: RunDir) -> str:
     """A line about a run that is not finished; empty for finished ones, and for files without a log."""
-    reached = training_progress(run) if run.config_file.is_file() and run.metrics_file.is_file() else ""
+    has_log = run.config_file.is_file() and read_metrics(run.metrics_file)
+    reached = training_progress(run) if has_log else ""
     if not reached:
         return ""
     return f"note: {run.path.name} is unfinished, at {reached}; alexnet train with --resume continues it"

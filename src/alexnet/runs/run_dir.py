@@ -308,15 +308,16 @@ CHECKPOINTS: tuple[CheckpointName, ...] = ("last", "best")
 
 
 def find_weights(path: Path, checkpoint: str = "last") -> Path:
-    """The weights of a run directory's checkpoint.
+    """The weights of a run directory's checkpoint; a file is returned as it is.
 
-    A file is returned unchanged. NotFound if there is nothing; DataError if a checkpoint is damaged.
+    They are in the checkpoint's own folder, since a run in training moves the links to it. NotFound if there
+    is nothing; DataError if a checkpoint is damaged.
     """
     if checkpoint not in CHECKPOINTS:
         raise CommandError(f"no checkpoint {checkpoint!r}; it must be {' or '.join(CHECKPOINTS)}")
     path = located(path)
     if path.is_file():
-        return path
+        return _without_link(path)
     if is_ensemble(path):
         raise CommandError(
             f"{path} is an ensemble: choose one of its models, such as {_a_net(path)}; their mean has no "
@@ -339,13 +340,16 @@ def has_weights(run: RunDir) -> bool:
 
 
 def _weights_of(folder: Path, checkpoint: CheckpointName) -> Path:
-    """The weights of the checkpoint, which may not exist; by its link if that is right or there are no
-    others.
-    """
-    link, found = folder / checkpoint, find_checkpoint(folder, checkpoint)
-    if found is None or (link.exists() and link.resolve() == found.path.resolve()):
-        return link / WEIGHTS
-    return found.weights
+    """The weights of the checkpoint, which may not exist; where its link leads if there are no others."""
+    found = find_checkpoint(folder, checkpoint)
+    return _without_link(folder / checkpoint / WEIGHTS) if found is None else found.weights
+
+
+def _without_link(weights: Path) -> Path:
+    """The same file, in the folder to which the link of a checkpoint leads."""
+    link = weights.parent
+    is_link = link.name in CHECKPOINTS and link.is_symlink()
+    return link.parent / link.readlink() / weights.name if is_link else weights
 
 
 def _a_net(ensemble: Path) -> Path:

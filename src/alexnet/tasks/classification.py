@@ -41,23 +41,25 @@ requires it to be positive."""
 
 
 def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
-    """Cross-entropy of the softmax of the logits."""
+    """Cross-entropy of the softmax of logits (N, K) and targets (N, K), in nats: the sum over the batch."""
     return functional.cross_entropy(logits, targets, reduction="sum")
 
 
 def squared_error(outputs: Tensor, targets: Tensor) -> Tensor:
-    """Mean over an image's output units, whose targets are 1 for its class and -1 for the others.
+    """Squared error of outputs (N, K), whose targets are 1 for an image's class and -1 for the others.
 
+    It is the mean over the K output units, and the sum over the batch; `targets` (N, K) are probabilities.
     Source: LeCun et al. 1989, section 4.
     """
     return (outputs - (2.0 * targets - 1.0)).square().mean(dim=1).sum()
 
 
 def rbf(logits: Tensor, targets: Tensor) -> Tensor:
-    """LeCun et al. 1998, equation 9: y_D + log(exp(-j) + sum of exp(-y_i)); y_i = -logits are distances.
+    """y_D + log(exp(-j) + sum of exp(-y_i)), the sum over the batch; y_i = -logits (N, K) are distances.
 
     This is the cross-entropy with an additional "rubbish" class that is never the right one and always at
-    distance j: classes farther away than that are hardly pushed away any more.
+    distance j: classes farther away than that are hardly pushed away any more. `targets` (N, K) are
+    probabilities. Source: LeCun et al. 1998, equation 9.
     """
     rubbish = logits.new_full((len(logits), 1), -REJECTION_DISTANCE)
     return cross_entropy(torch.cat([logits, rubbish], dim=1), functional.pad(targets, (0, 1)))
@@ -90,10 +92,10 @@ def soft_targets(labels: Tensor, num_classes: int, smoothing: float) -> Tensor:
 def mixed(
     images: Tensor, targets: Tensor, config: TrainingConfig, epoch: int, position: int
 ) -> tuple[Tensor, Tensor]:
-    """The batch, mixed according to `config`: unchanged, by mixup, by CutMix, or by one of them drawn for the
-    batch.
+    """Images (N, C, H, W) and targets (N, K), mixed according to `config`.
 
-    `position` is the position of the batch's first image in the epoch.
+    They are unchanged, or mixed by mixup, by CutMix, or by one of the two drawn for the batch. `epoch` and
+    `position`, that of the batch's first image in the epoch, are counted from 0.
     """
     if not config.mixup and not config.cutmix:
         return images, targets
@@ -107,7 +109,9 @@ def mixed(
 
 def mixup(images: Tensor, targets: Tensor, partners: Tensor, share: float) -> tuple[Tensor, Tensor]:
     """The fraction `share` of each image and its targets, plus the rest of its partner and its targets.
-    Source: Zhang et al. 2017, mixup.
+
+    Returns new images (N, C, H, W) and targets (N, K); `partners` (N,) are positions in the batch, `share` is
+    in [0, 1]. Source: Zhang et al. 2017, arXiv:1710.09412 (mixup), section 2.
     """
     partners = partners.to(images.device)
     return images.lerp(images[partners], 1.0 - share), targets.lerp(targets[partners], 1.0 - share)
@@ -118,8 +122,10 @@ def cutmix(
 ) -> tuple[Tensor, Tensor]:
     """Each image with a rectangle of its partner's; targets in proportion to the pixels that are left.
 
-    The rectangle has the image's aspect ratio, 1 - `share` of its area before it is clipped, and its center
-    at `center` (row, column as fractions of the side). Source: Yun et al. 2019, CutMix, section 3.1.
+    Returns new images (N, C, H, W) and targets (N, K); `partners` (N,) are positions in the batch. The
+    rectangle has the image's aspect ratio, 1 - `share` of its area before it is clipped, and its center at
+    `center` (row, column as fractions of the side); all are in [0, 1].
+    Source: Yun et al. 2019, arXiv:1905.04899 (CutMix), section 3.1.
     """
     partners = partners.to(images.device)
     height, width = images.shape[-2:]

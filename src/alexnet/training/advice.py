@@ -1,4 +1,4 @@
-"""Warnings about the settings of a run, each with the setting that mends it; empty if all is well."""
+"""Warnings about the settings of a run, each with the setting that fixes it; empty if there is none."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from alexnet.training.config import TrainingConfig
 from alexnet.training.pace import Pace
 from alexnet.training.plan import Plan
 
-FEW_UPDATES = 100
-"""With fewer updates from random weights, a run is announced with a warning; `quickstart` makes 150."""
+FEW_UPDATES = 300
+"""With fewer updates from random weights, a run is announced with a warning."""
 FEW_PHOTOS = 5000
 """With fewer photos, classifiers by least squares are announced for a classic pipeline."""
 LONG_WARMUP = 0.2
@@ -23,7 +23,7 @@ LONG_RUN_SECONDS, NOTICEABLE_SECONDS = 3600.0, 60.0
 
 
 def few_updates(config: RunConfig, total_steps: int) -> str:
-    """A warning if a run from random weights makes too few updates."""
+    """A warning if a run from random weights makes fewer than `FEW_UPDATES` updates, `total_steps`."""
     training = config.training
     if total_steps >= FEW_UPDATES or training.fine_tuning or training.fit_last_layer:
         return ""

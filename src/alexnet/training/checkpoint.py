@@ -5,8 +5,8 @@ trained, the last checkpoint, the one before it and the weights of the best are 
 last one and the weights of the best. `state.pt` (tensors and plain values, no code) may be twice as large as
 the weights; without it (`drop_state`) a run can be used, but not trained on.
 
-A kill at any moment leaves a set of checkpoints from which last and best follow. What else it leaves, such as
-links to older checkpoints and temporary directories, `tidy` mends when training starts again.
+A kill at any moment leaves a set of checkpoints from which last and best follow. It may also leave links to
+older checkpoints and temporary directories: `tidy` moves and removes these when training starts again.
 """
 
 from __future__ import annotations

@@ -81,7 +81,7 @@ def train_pipeline(
     In the result, `step` is the number of encoded photos over all channels, and `epochs` that of passes of
     the classifiers. A resumed run continues after the last shard of photos, or after the last saved pass.
     Raises Stopped after saving, at a signal or a time limit; CommandError if configuration and store do not
-    fit together; WorkError if the disk is full.
+    fit together; WorkError if the disk is full or not writable.
     """
     classic = check_pipeline(config, store)
     with ExitStack() as stack:

@@ -7,6 +7,9 @@ from typing import Annotated, Literal
 
 from alexnet.serialization import Range, range_checks
 
+SEEDS = Range(at_least=0, at_most=2**32 - 1)
+"""The seeds that numpy and scikit-learn take."""
+
 
 @dataclass(frozen=True)
 class Event:
@@ -26,14 +29,14 @@ class Event:
 class TrainingConfig:
     """Batches, precision, loss and regularization of a training run, and how often it is tested and saved."""
 
-    seed: int = 0
+    seed: Annotated[int, SEEDS] = 0
     """Seed of initial weights, order and augmentation."""
     batch_size: Annotated[int, Range(at_least=1)] = 128
     """Images per update, over all processes and micro-batches."""
     last_batch: Literal["drop", "keep", "auto"] = "drop"
-    """What becomes of images that do not fill a last batch: `drop` leaves them out, others in each epoch
-    with `data.order=each-epoch`; `keep` uses all images, in one more batch, all of nearly the same size;
-    `auto` keeps them if they are more than 5 % of all images."""
+    """What to do with the images of an incomplete last batch. `drop` skips them; with `data.order=each-epoch`
+    different images are skipped in each epoch. `keep` uses all images, in one more batch, with batches of
+    nearly the same size. `auto` keeps them if they are more than 5 % of all images."""
     grad_accum_steps: Annotated[int, Range(at_least=1)] = 1
     """Micro-batches into which a process splits its share of a batch; the update is the same up to
     rounding."""
@@ -47,8 +50,8 @@ class TrainingConfig:
     """Whether the run must be initialized from a trained model (`--init-from`)."""
     frozen_statistics: bool = False
     """Whether batch normalization uses the statistics that come with the weights (`--init-from`) in training
-    as in tests, instead of those of each batch. The features of few images remain what the last layer was
-    fitted to."""
+    as in tests, instead of those of each batch. With few images, the features then remain those to which the
+    last layer was fitted."""
     fit_last_layer: bool = False
     """Whether the last layer is fitted by logistic regression before the first update, to the features of the
     other layers, whose weights come from `--init-from` (`training.last_layer`). With `schedule.epochs=0` that

@@ -78,9 +78,10 @@ def measure(
     targets: Tensor,
     loss: Callable[[Tensor, Tensor], Tensor] = functional.cross_entropy,
 ) -> Signals:
-    """The signals of one batch; weights, statistics, gradients and mode are unchanged.
+    """The signals of one batch, for the model in evaluation mode; the model is left unchanged.
 
-    `loss` takes logits and targets and returns the batch's mean loss.
+    `images` are preprocessed, (N, C, crop, crop), on the model's device. `loss` takes the logits (N, K) and
+    `targets` of any form, and returns the mean loss of the batch.
     """
     was_training = model.training
     model.eval()

@@ -56,10 +56,10 @@ def fit_last_layer(
 ) -> FittedLayer:
     """Replaces the weights of the model's last layer by those of a logistic regression.
 
-    It is fitted to what `forward_features` makes of the center crop of each image of `split` and, if the
-    model's images are mirrored in training, of its mirror image. The penalty is the one with the lowest loss
-    on images that are held out, whole images with their mirror images. Classes have the same total weight
-    with `class_weights=balanced` or `sampling=balanced`, else that of their images. CommandError if the last
+    It is fitted to the output of `forward_features` for the center crop of each image of `split` and, if the
+    model's images are mirrored in training, for its mirror image. The penalty is the one with the lowest loss
+    on held-out images; an image and its mirror image are held out together. With `class_weights=balanced` or
+    `sampling=balanced` all classes have the same total weight, otherwise all images. CommandError if the last
     layer is not linear, or a class has no images.
     """
     layer = last_linear_layer(bundle.model)
@@ -85,7 +85,7 @@ def last_layer_inputs(
     mirror: bool = False,
     progress: Callable[[int], None] = lambda count: None,
 ) -> Features:
-    """(V, N, D) what `forward_features` makes of the center crop of each image.
+    """(V, N, D) the output of `forward_features` for the center crop of each of N images.
 
     V is 1; with `mirror` it is 2, and the second one is that of the mirror image.
     """

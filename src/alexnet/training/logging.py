@@ -65,8 +65,10 @@ class TrainingLog:
         self._check_order(reading, step <= plan.log_every_steps)
         self._check_loss(reading, step, last_batch)
 
-    def record_plan(self, pace: Pace, plan: Plan, step: int) -> None:
-        """Reports, with `schedule.minutes`, the updates planned after `step`; warns if the run takes long."""
+    def record_plan(self, pace: Pace, plan: Plan, step: int, from_random: bool) -> None:
+        """Reports, with `schedule.minutes`, the updates planned after `step`; warns if the run takes long, or
+        if it starts from random weights (`from_random`) and makes few updates.
+        """
         config = self._state.config
         if config.schedule.minutes:
             now = "now " if self._has_planned else ""
@@ -74,7 +76,7 @@ class TrainingLog:
         if not self._has_planned:
             self._has_planned = True
             self._warn_of(advice.long_run(pace.seconds_left(plan, step)))
-            if config.schedule.minutes:
+            if config.schedule.minutes and from_random:
                 self._warn_of(advice.few_updates(config, plan.total_steps))
 
     def check_validation(self, pace: Pace, plan: Plan, step: int) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 from alexnet.training.plan import Plan
 
 MEASURED_SECONDS, MEASURED_UPDATES = 3.0, 4
-"""An update's time is known after so many seconds and updates of a process, or after `MEASURED_SHARE`."""
+"""An update's time is known after this time and number of updates of a process, or after `MEASURED_SHARE`."""
 MEASURED_SHARE = 0.1
 """Fraction of a run's time after which an update's time must be known, however few updates there were."""
 MEASURED_AGAIN = 0.05
@@ -141,7 +141,9 @@ class Pace:
         return self._cost_from(plan, step)(plan.total_steps)
 
     def _cost_from(self, plan: Plan, step: int) -> Callable[[int], float]:
-        """The seconds from update `step`, and its validation, to the end of a run of so many updates."""
+        """A function: updates of the whole run -> seconds from update `step`, and its validation, to the
+        end.
+        """
         validation = self.validation_seconds or (
             VALIDATION_OF_UPDATE * self.update_seconds * self._validation_images / plan.images_per_update
         )

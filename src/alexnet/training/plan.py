@@ -9,7 +9,7 @@ from alexnet.errors import CommandError
 from alexnet.training.config import TrainingConfig
 
 NOTICEABLE_FRACTION = 0.05
-"""Fraction of the training images that may be left out of each epoch without a line about it."""
+"""Fraction of the training images; if an epoch skips more than this, a line says so."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Plan:
         return self.images_per_epoch / self.steps_per_epoch
 
     def images(self, steps: int) -> int:
-        """Number of images in so many updates."""
+        """Number of images in `steps` updates."""
         return round(steps * self.images_per_update)
 
     def epoch_of(self, step: int) -> int:
@@ -94,9 +94,9 @@ def _batches(training: TrainingConfig, images: int) -> int:
 
 
 def describe_batches(training: TrainingConfig, images: int) -> str:
-    """A line about batches that are smaller than `training.batch_size`, or images that each epoch leaves out.
+    """A line about batches that are smaller than `training.batch_size`, or images that each epoch skips.
 
-    Empty if there is neither, or only a small fraction of the `images` is left out.
+    Empty if there is neither, or if at most `NOTICEABLE_FRACTION` of the `images` is skipped.
     """
     batch = training.batch_size
     if keeps_all_images(training, images):

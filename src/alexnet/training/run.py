@@ -25,6 +25,7 @@ from alexnet.models import bundle
 from alexnet.models.bundle import ModelBundle
 from alexnet.models.config import model_description
 from alexnet.models.summary import summarize
+from alexnet.optim.param_groups import parameter_layers
 from alexnet.optim.schedules import make_schedule
 from alexnet.progress import Progress, no_progress
 from alexnet.runs.environment import Environment
@@ -36,7 +37,7 @@ from alexnet.tasks.config import TASKS, task_info
 from alexnet.text import counted, percentage
 from alexnet.training import trainer
 from alexnet.training.advice import few_photos, few_updates, late_milestones, long_warmup
-from alexnet.training.plan import describe_batches, make_plan
+from alexnet.training.plan import Plan, describe_batches, make_plan
 from alexnet.training.train_state import check_network
 from alexnet.training.trainer import Log, TrainOptions, TrainResult
 from alexnet.training.transfer import InitFrom, match, normalized_as_source, refuse_without_net
@@ -101,16 +102,16 @@ def train(
     `data.input_size` in proportion, unless `settings` contain them; a configuration stays as it is. `run`
     must not exist, or be empty; with `resume`, an existing run is continued with its own configuration and
     `settings`. On a CPU the result is bit for bit that of a run that was never stopped. With `weights_only` a
-    finished run keeps its weights alone and cannot be trained on: it is a half to a third as large.
+    finished run keeps only its weights and cannot be trained further: it is a half to a third as large.
     `init_from` is a run directory or model file from whose weights the run is initialized: all, or those of
     `init_layers`. `log` receives one line at a time, `progress(total, done)` makes the progress bar.
     `callback` is a function that receives each line of `metrics.jsonl` as a `LogEvent` when it is written,
     for trackers such as W&B; an exception of it ends the training, and the last checkpoint stays. Under
     `torchrun` the processes share each batch.
 
-    `Stopped` after saving, at a signal or after `minutes`. CommandError, before anything is written, if
-    recipe, store, weights and device do not fit together; WorkError at a loss that is not finite, or if
-    the disk is full: the last checkpoint stays.
+    Raises Stopped after saving, at a signal or after `minutes`; CommandError, before anything is written, if
+    recipe, store, weights and device do not fit together; WorkError if the loss is not finite, or if the disk
+    is full or not writable: the last checkpoint stays.
     """
     place = RunDir(Path(run))
     if init_layers and init_from is None:
@@ -193,8 +194,8 @@ def train_run(
 def removed_if_refused(run: RunDir) -> Generator[None]:
     """Removes a new run directory in which nothing was trained if an error is raised inside.
 
-    So the same command works once its cause is mended. Kept are runs that another process trains, that
-    diverged, and whose disk refuses: their errors suggest --resume.
+    The same command then works once its cause is fixed. Kept are runs that another process trains, that
+    diverged, or whose disk is full or not writable: their errors suggest --resume.
     """
     try:
         yield
@@ -231,6 +232,10 @@ def create_run(
         model = check_network(config, store)
         match(model, store.classes, bundle.load(init_from.path, "cpu", needs_weights=True), init_from.layers)
     kind.log_summary(config, store, where, log)
+    if init_from is None and config.classic is None and not config.schedule.minutes:
+        steps = _plan_of(config, store).total_steps
+        if warning := few_updates(config, steps):
+            log(f"warning: {warning}")
     RunDir.create(run.path, config)
     with removed_if_refused(run):
         write_environment(config, store, run, device)
@@ -306,20 +311,24 @@ def _begin(request: _Request, device: torch.device, init_from: InitFrom | None, 
 
 
 def initialized_config(config: RunConfig, store: Store, init_from: InitFrom) -> RunConfig:
-    """The configuration of a run that is initialized from other weights.
+    """The configuration of a run that is initialized from other weights; errors as `bundle.load`.
 
     If the first layer is copied, images are normalized as those that it learned from.
     """
-    if init_from.layers and "conv1" not in init_from.layers:
-        return config
     source = bundle.load(init_from.path, "cpu", needs_weights=True)
+    if init_from.layers and not {*parameter_layers(source.model)[:1]} <= {*init_from.layers}:
+        return config
     own = Preprocessing.from_store(config.data, store, config.model.architecture.scaled_input_size)
     return normalized_as_source(config, own, source)
 
 
+def _plan_of(config: RunConfig, store: Store) -> Plan:
+    return make_plan(config, len(training_images(store, config.data)), distributed.world_size())
+
+
 def _log_network_summary(config: RunConfig, store: Store, device: str, log: Log) -> None:
     images, processes = len(training_images(store, config.data)), distributed.world_size()
-    plan, training = make_plan(config, images, processes), config.training
+    plan, training = _plan_of(config, store), config.training
     parameters = sum(parameter.numel() for parameter in check_network(config, store).parameters())
     schedule, optimizer, model = config.schedule, config.optimizer, config.model
     log(f"{config.recipe}: {model_description(model)}; {parameters:,} parameters, seed {training.seed}")
@@ -334,8 +343,6 @@ def _log_network_summary(config: RunConfig, store: Store, device: str, log: Log)
     _log_splits(config, log)
     if batches := describe_batches(training, images):
         log(batches)
-    if not schedule.minutes and (warning := few_updates(config, plan.total_steps)):
-        log(f"warning: {warning}")
     if warning := long_warmup(schedule):
         log(f"warning: {warning}")
     if processes > 1 or training.grad_accum_steps > 1:

@@ -35,11 +35,12 @@ class Outcome:
 
 
 def update(state: TrainState, batch: Batch, epoch: int, step: int, color_noise: bool) -> Outcome:
-    """Update number `step`, from this process's share of the global batch.
+    """Makes update number `step`, from 0, with this process's share of the global batch; returns its sums.
 
     The gradient is that of the mean loss over the global batch, however it is divided among processes and
     micro-batches. The dropout masks are a function of (seed, step, process), so that a resumed run draws the
-    same.
+    same. `state` is changed: weights, their moving average, and the optimizer. `color_noise` is whether
+    `data.pca_lighting` is on.
     """
     images, targets = training_batch(state, batch, epoch, color_noise)
     _seed_dropout(state, step)
@@ -50,7 +51,11 @@ def update(state: TrainState, batch: Batch, epoch: int, step: int, color_noise: 
 
 
 def training_batch(state: TrainState, batch: Batch, epoch: int, color_noise: bool) -> tuple[Tensor, Tensor]:
-    """The augmented inputs (N, C, crop, crop) of a batch and their targets, on the model's device."""
+    """The augmented float32 inputs (N, C, crop, crop) of a batch and their targets, on the model's device.
+
+    The targets are those of the task, of a classifier (N, K), times the class weights if there are any.
+    `epoch`, from 0, and the images (or their positions in it) decide the random draws.
+    """
     on_device = replace(batch, images=batch.images.to(state.device, non_blocking=True))
     inputs, targets = augmented(state.task, state.preprocessing, on_device, epoch, color_noise)
     return inputs, targets if state.class_weights is None else targets * state.class_weights

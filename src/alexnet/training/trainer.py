@@ -54,7 +54,8 @@ from alexnet.training.train_state import build_train_state
 from alexnet.training.transfer import InitFrom, refuse_without_net, transfer
 
 Evaluate = Callable[[nn.Module], Mapping[str, Any]]
-"""Tests a model on the validation images; returns `top1_error` and other values to log."""
+"""Tests a model on the validation images; returns `top1_error`, a fraction in [0, 1], and other values to
+log."""
 Log = Callable[[str], None]
 """Receives readable lines, one at a time."""
 
@@ -64,10 +65,13 @@ class TrainResult:
     """The result of a run; errors are fractions in [0, 1]."""
 
     step: int
+    """Number of updates; of a classic pipeline, of photos that were encoded."""
     epochs: int
+    """Number of complete epochs."""
     errors: dict[str, Any]
-    """Errors of the last validation."""
+    """What the last validation returned: `top1_error` and the other values of the task."""
     best_top1_error: float
+    """Lowest `top1_error` of all validations; infinite without one."""
     seconds: float
     """Seconds of training, over all resumes, without validation and checkpoints."""
 
@@ -80,11 +84,11 @@ class TrainOptions:
     resume: bool = False
     """Whether to continue at the newest checkpoint, if there is one."""
     minutes: float | None = None
-    """After these the run stops, once it is saved."""
+    """Minutes of this call after which the run is saved and stops; None is without a limit."""
     init_from: InitFrom | None = None
     """A trained model whose weights the run is initialized from."""
     weights_only: bool = False
-    """Whether a finished run keeps its weights alone, without the state that more epochs would need."""
+    """Whether a finished run keeps only its weights, without the state that more epochs would need."""
     progress: Progress = no_progress
     log: Log = lambda line: None
     callback: Callback = no_callback
@@ -99,7 +103,7 @@ def train_network(
     """Trains to the end of the schedule and returns the result; everything else is in the run directory.
 
     Raises Stopped after saving, at a signal or a time limit; Diverged if the loss or a weight is not
-    finite; WorkError if the disk is full. The last checkpoint is kept.
+    finite; WorkError if the disk is full or not writable. The last checkpoint is kept.
     """
     device = options.device
     trainer = Trainer(config, store, run, device, options.log, options.clock)
@@ -208,6 +212,8 @@ class Trainer:
         """The license terms of the weights, which are saved with them."""
         self.init_from: dict[str, Any] | None = None
         """The weights from which the run was initialized, and the tensors that were copied."""
+        self.from_random = False
+        """Whether this process starts the run, from random weights."""
         self.meter = Meter()
         self.step = 0
         """Number of updates."""
@@ -260,6 +266,7 @@ class Trainer:
             )
         else:
             refuse_without_net(self.config)
+            self.from_random = True
 
     def refuse_other_source(self, init_from: InitFrom) -> None:
         """CommandError if the run that is resumed was initialized from other weights, or from none."""
@@ -342,7 +349,7 @@ class Trainer:
             self.pace.settle()
             if budget:
                 self.event("plan", total_steps=found.total_steps, **self.pace.state())
-            self.training_log.record_plan(self.pace, self.plan, self.step)
+            self.training_log.record_plan(self.pace, self.plan, self.step, self.from_random)
         return self.plan
 
     def _plan_steps(self, total: int) -> None:

@@ -20,8 +20,6 @@ from alexnet.tasks.config import task_info
 
 BY_COLOR = ("channel-mean", "mean-and-std")
 """The normalizations that subtract one number from each channel, a statistic of training images."""
-FIRST = "conv1.weight"
-"""The name of the first layer's weights in models that have frozen layers."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +53,7 @@ class TransferReport:
 
 
 def refuse_without_net(config: RunConfig) -> None:
-    """CommandError if the configuration fine-tunes: this is not possible from random weights."""
+    """CommandError if the configuration fine-tunes, which needs trained weights."""
     if config.training.fine_tuning:
         needed = task_info(config.training.loss).needs_init_from
         other = "" if needed else ", or training.fine_tuning=no"
@@ -69,14 +67,15 @@ def transfer(
     layers: Sequence[str] = (),
     preprocessing: Preprocessing | None = None,
 ) -> TransferReport:
-    """Copies the tensors of `source` that `match` finds into `model`; if it raises, nothing is changed.
+    """Copies the tensors of `source` that `match` finds into `model`, and returns what it found.
 
     If the first layer is frozen and images are normalized in another way here (`preprocessing`), its weights
-    are changed so that its output is the same.
+    are changed so that its output is the same. Errors as `match`; nothing is changed then.
     """
     found, there = match(model, classes, source, layers), _weights_of(source)
-    if preprocessing is not None and FIRST in found.copied and FIRST in _frozen(model):
-        there = _normalized_as(there, source.preprocessing, preprocessing)
+    first = parameter_layers(model)[0]
+    if preprocessing is not None and f"{first}.weight" in {*found.copied} & {*_frozen(model)}:
+        there = _normalized_as(there, first, source.preprocessing, preprocessing)
     model.load_state_dict(model.state_dict() | {name: there[name] for name in found.copied})
     return found
 
@@ -139,7 +138,7 @@ def normalized_as_source(config: RunConfig, own: Preprocessing, source: ModelBun
 
 def _weights_of(source: ModelBundle) -> dict[str, Tensor]:
     """The weights, reordered for RGB inputs, which every model trained here has."""
-    return in_rgb(source.model.state_dict(), source.preprocessing.channels)
+    return in_rgb(source.model, source.preprocessing.channels)
 
 
 def _frozen(model: nn.Module) -> list[str]:
@@ -148,7 +147,7 @@ def _frozen(model: nn.Module) -> list[str]:
 
 
 def _normalized_as(
-    weights: dict[str, Tensor], there: Preprocessing, here: Preprocessing
+    weights: dict[str, Tensor], first: str, there: Preprocessing, here: Preprocessing
 ) -> dict[str, Tensor]:
     """The weights for another normalization; unchanged if both are the same, or if one subtracts a mean
     image, for which weights cannot compensate.
@@ -156,7 +155,7 @@ def _normalized_as(
     same = here.mean.equal(there.mean) and here.divisor.equal(there.divisor)
     if same or here.mean.ndim != 1 or there.mean.ndim != 1:
         return weights
-    return normalized_as(weights, there, here)
+    return normalized_as(weights, first, there, here)
 
 
 def _check_frozen(

@@ -53,7 +53,8 @@ def test_a_sequential_is_tested_with_ten_crops(store: Store) -> None:
 
 
 def test_inputs_are_normalized_as_in_torchvision(store: Store) -> None:
-    predictor = alexnet.wrap_model(brightness(0.4, 0.2), store, mean=3 * [0.4], std=3 * [0.2], device="cpu")
+    colors = {"mean": np.full(3, 0.4), "std": np.full(3, 0.2)}
+    predictor = alexnet.wrap_model(brightness(0.4, 0.2), store, **colors, device="cpu")
     assert alexnet.evaluate_model(predictor, store, views="center").top1_errors == 0
     image = torch.full((72, 72, 3), 204, dtype=torch.uint8)
     torch.testing.assert_close(predictor.preprocessing(image), torch.full((3, 72, 72), 2.0))
@@ -82,3 +83,5 @@ def test_what_does_not_fit_is_refused(store: Store) -> None:
         alexnet.wrap_model(Picky(), store, device="cpu")
     with pytest.raises(CommandError, match="must be 3 fractions of white"):
         alexnet.wrap_model(brightness(), store, mean=(123, 117, 104), device="cpu")
+    with pytest.raises(CommandError, match=r"std=.* must be 3 fractions of white, in 1/255\.\.1"):
+        alexnet.wrap_model(brightness(), store, std=3 * [0.003], device="cpu")

@@ -101,6 +101,9 @@ def test_features_are_a_layers_activations_at_the_center(classifier, photos, mon
 
 def test_no_photos_give_no_rows(classifier) -> None:
     assert classifier.probabilities([]).shape == (0, CLASSES)
+    assert classifier.features([], layer="conv1").shape == (0, 4 * 15 * 15)
+    with pytest.raises(CommandError, match="conv1, fc2"):
+        classifier.features([], layer="fc7")
     assert classifier.predict([]) == []
 
 

@@ -21,6 +21,8 @@ from alexnet.errors import CommandError, Diverged, Stopped
 from alexnet.experiments import runner as module
 from alexnet.experiments.runner import Runner
 from alexnet.experiments.spec import RunSpec, chain, overrides_of, without_dependents
+from alexnet.training.run import initialized_config
+from alexnet.training.transfer import InitFrom
 
 CPU = torch.device("cpu")
 SHORT = (*tiny.SETTINGS, "schedule.epochs=1")
@@ -80,11 +82,33 @@ def test_runs_are_trained_once_in_the_order_of_their_initialization(
     begun = [line.strip() for line in log if "# " in line]
     assert begun == [f"# first ({tiny.RECIPE}, seed 0)", f"# 1 of 1: second ({tiny.RECIPE}, seed 1)"]
     begun_from = event(tmp_path / "second", "init-from")
-    assert begun_from["path"] == str(tmp_path / "first" / "checkpoints" / "last" / "weights.safetensors")
+    assert begun_from["path"] == str(
+        tmp_path / "first" / "checkpoints" / "step-00000006" / "weights.safetensors"
+    )
     times = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/checkpoints/*/weights.safetensors")}
     assert runner.train() and "already trained" in log[-1]
     assert times == {path: path.stat().st_mtime_ns for path in times}
     assert [runner.status(each).state for each in runner.specs] == ["finished", "finished"]
+
+
+def test_a_member_is_normalized_as_the_one_it_is_initialized_from(
+    first: RunSpec, second: RunSpec, store: Store, tmp_path: Path
+) -> None:
+    """As with `train --init-from`; a run of an earlier version, normalized by its own store, is not stale."""
+    colors = (*SHORT, "data.normalization=mean-and-std")
+    pretrain = replace(first, overrides=(*colors, "data.color_mean=[90,91,92]", "data.color_std=[50,51,52]"))
+    second = replace(second, overrides=colors)
+    runner = Runner(tmp_path, (pretrain, second), CPU)
+    assert runner.train()
+    config = runner.run(second).config()
+    assert (config.data.color_mean, config.data.color_std) == ((90, 91, 92), (50, 51, 52))
+    weights = runner.run(pretrain).checkpoints / "last" / "weights.safetensors"
+    assert config == initialized_config(second.config(), store, InitFrom(weights))
+    assert runner.status(second).state == "finished"
+    runner.run(second).write_config(second.config())
+    assert runner.status(second).state == "finished"
+    other = replace(second, overrides=(*colors, "data.color_mean=[1,2,3]"))
+    assert runner.status(other).state == "stale"
 
 
 @pytest.mark.parametrize("for_comparison", [False, True])

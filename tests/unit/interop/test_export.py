@@ -13,6 +13,7 @@ import alexnet
 from alexnet import __version__
 from alexnet.cli.main import main
 from alexnet.config import RunConfig, from_dict
+from alexnet.interop.export import PRECISIONS
 from alexnet.io import write_json
 from alexnet.models import bundle
 from alexnet.models.bundle import TERMS
@@ -211,6 +212,14 @@ def test_bfloat16_halves_the_file_and_rounds_the_weights(make_run, tmp_path, cap
         wanted = weight.bfloat16().float() if weight.ndim > 1 else weight
         assert found.equal(wanted), name
     np.testing.assert_allclose(rounded.probabilities(SQUARES), exact.probabilities(SQUARES), atol=0.02)
+
+
+def test_all_types_that_can_hold_a_precision_are_named(
+    make_run, tmp_path, capsys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(PRECISIONS, ".other", ("float32", "int8"))
+    error = export(capsys, make_run().path, tmp_path / "net.safetensors", "--precision", "int8")[2]
+    assert "only a file of type .onnx or .other can hold int8" in error
 
 
 @pytest.mark.parametrize(

@@ -186,6 +186,60 @@ def test_an_onnx_file_predicts_as_its_run_does(make_run, store, tmp_path, capsys
     assert "can only be run" in capsys.readouterr().err
 
 
+def _in_an_initializer(model: onnx.ModelProto, tensor: onnx.TensorProto) -> None:
+    model.graph.initializer.append(tensor)
+
+
+def _in_an_attribute(model: onnx.ModelProto, tensor: onnx.TensorProto) -> None:
+    model.graph.node[0].attribute.append(onnx.helper.make_attribute("value", tensor))
+
+
+def _in_a_list_of_tensors(model: onnx.ModelProto, tensor: onnx.TensorProto) -> None:
+    model.graph.node[0].attribute.append(onnx.helper.make_attribute("values", [tensor]))
+
+
+def _in_a_subgraph(model: onnx.ModelProto, tensor: onnx.TensorProto) -> None:
+    branch = onnx.helper.make_graph([], "branch", [], [], [tensor])
+    model.graph.node[0].attribute.append(onnx.helper.make_attribute("then_branch", branch))
+
+
+def _in_a_sparse_initializer(model: onnx.ModelProto, tensor: onnx.TensorProto) -> None:
+    model.graph.sparse_initializer.add().indices.CopyFrom(tensor)
+
+
+def _in_a_function(model: onnx.ModelProto, tensor: onnx.TensorProto) -> None:
+    node = model.functions.add().node.add()
+    node.attribute.append(onnx.helper.make_attribute("value", tensor))
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        _in_an_initializer,
+        _in_an_attribute,
+        _in_a_list_of_tensors,
+        _in_a_subgraph,
+        _in_a_sparse_initializer,
+        _in_a_function,
+    ],
+)
+def test_tensors_in_other_files_are_refused_wherever_they_are(tmp_path: Path, place) -> None:
+    model = onnx.ModelProto()
+    model.graph.node.add(op_type="Constant")
+    place(model, onnx.helper.make_tensor("inside", onnx.TensorProto.FLOAT, [1], [0.5]))
+    outside = onnx.TensorProto(name="outside", data_type=onnx.TensorProto.FLOAT, dims=[1])
+    outside.data_location = onnx.TensorProto.EXTERNAL
+    outside.external_data.add(key="location", value="../secret")
+    file = tmp_path / "net.onnx"
+    file.write_bytes(model.SerializeToString())
+    with pytest.raises(DataError, match="has weights but no"):
+        bundle.load(file, "cpu")
+    place(model, outside)
+    file.write_bytes(model.SerializeToString())
+    with pytest.raises(DataError, match="has tensors in other files"):
+        bundle.load(file, "cpu")
+
+
 @pytest.mark.parametrize("contents", [b"garbage", b""])
 def test_a_foreign_onnx_file_is_one_line(tmp_path: Path, contents: bytes, capsys) -> None:
     (tmp_path / "net.onnx").write_bytes(contents)

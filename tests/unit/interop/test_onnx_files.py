@@ -105,9 +105,9 @@ def test_a_graph_that_resizes_otherwise_is_not_kept(make_run, tmp_path, monkeypa
         (["net.onnx", "--input", "square"], "no input 'square'; it must be crops or photo"),
         (["net.onnx", "--views", "ten"], "only a graph that takes photos has views: add --input photo"),
         (["net.onnx", "--input", "photo", "--views", "dense"], "they must be center or ten"),
-        (["net.safetensors", "--input", "photo"], "only a file of type .onnx has an input"),
+        (["net.safetensors", "--input", "photo"], "--input and --views apply only to .onnx"),
         (["net.onnx", "--precision", "int8"], "add --store STORE"),
-        (["net.onnx", "--store", "STORE"], "add --precision int8, or omit --store"),
+        (["net.onnx", "--store", "STORE"], "--store applies only to --precision int8"),
         (["net.onnx", "--web", "page"], "type exactly one of OUT (a .safetensors or .onnx file), --hub DIR"),
         ([], "type exactly one of OUT (a .safetensors or .onnx file), --hub DIR"),
         (["net.onnx", "--runtime", "here"], "--runtime is for a web page"),
@@ -205,6 +205,14 @@ def test_a_worse_model_comes_with_a_warning(make_run, store) -> None:
     right, wrong = _constant(net, store, right=True), _constant(net, store, right=False)
     (_, warning) = quantization._compare([right], [wrong], store, store.split("train"), "center")
     assert warning.startswith("warning: int8 is worse by ")
+
+
+def test_ties_are_errors_as_in_evaluations(make_run, store) -> None:
+    net = alexnet.load(make_run().path, "cpu").bundle
+    at_chance = _constant(net, store, right=True)
+    at_chance.model.levels[:] = 120.0
+    (line,) = quantization._compare([at_chance], [at_chance], store, store.split("train"), "center")
+    assert "100.0 % before, 100.0 % after" in line
 
 
 def _constant(net: Any, store: Store, right: bool) -> Any:

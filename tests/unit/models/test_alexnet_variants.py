@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from alexnet.config import ConfigError
 from alexnet.errors import CommandError
@@ -88,6 +90,30 @@ def test_the_constants_of_response_normalization_are_settings() -> None:
         net(lrn_n=0)
     with pytest.raises(ConfigError, match="k above 0"):
         net(lrn_k=0.0)
+
+
+@given(st.integers(64, 90), st.integers(1, 3), st.booleans(), st.sampled_from(["max", "average"]))
+def test_maps_have_the_sides_that_fc6_reads(crop: int, pool_size: int, ceil_mode: bool, pooling: Any) -> None:
+    """As those of torch, in which no window starts outside the map."""
+    fields = {"pool_size": pool_size, "ceil_mode": ceil_mode, "pooling": pooling}
+    model = AlexNet(replace(NARROW, **fields), 5, crop).eval()
+    with torch.no_grad():
+        assert model(torch.zeros(1, 3, crop, crop)).shape == (1, 5)
+
+
+def test_the_tenth_convolution_has_a_pooling_of_its_own() -> None:
+    relu, pooled = ("relu",), ("relu", "pool")
+    many = replace(
+        NARROW,
+        widths=(*10 * (4,), 8, 8),
+        stages=(*9 * (relu,), pooled, relu, relu),
+        init_std=13 * (0.01,),
+        biases=13 * (0.0,),
+    )
+    model = AlexNet(many, 5, 64).eval()
+    assert "pool10" in model.layer_names
+    with torch.no_grad():
+        assert tuple(model.activations(IMAGES)) == model.layer_names
 
 
 @pytest.mark.parametrize("ceil_mode", [True, False])

@@ -9,7 +9,12 @@ import tiny
 import torch
 
 import alexnet
+from alexnet import recipes
+from alexnet.data.classes import Class
+from alexnet.data.preprocessing import Preprocessing
 from alexnet.errors import CommandError, DataError
+from alexnet.models import bundle
+from alexnet.models.bundle import ModelBundle
 from alexnet.models.convert import TORCHVISION_LAYERS
 from alexnet.models.create import load_torchvision_weights
 
@@ -35,6 +40,25 @@ def test_the_weights_of_a_run_and_of_another_model(tmp_path: Path) -> None:
         alexnet.create_model(tiny.RECIPE, 3, pretrained=run.path)
     with pytest.raises(FileNotFoundError, match="nowhere"):
         alexnet.create_model(tiny.RECIPE, 3, pretrained=tmp_path / "nowhere")
+
+
+def test_lenet_5_of_other_classes_keeps_its_codes(tmp_path: Path) -> None:
+    config, file = recipes.get("lenet-5"), tmp_path / "digits.safetensors"
+    gray = Preprocessing(
+        data=config.data,
+        mean=torch.zeros(1),
+        std=torch.ones(1),
+        eigenvalues=torch.ones(1),
+        eigenvectors=torch.eye(1),
+        resized={"shape": "square", "resize": "crop", "resampling": "bicubic, antialiased"},
+        channels="L",
+    )
+    digits = alexnet.create_model("lenet-5", 10)
+    classes = [Class(f"digit{i}", str(i)) for i in range(10)]
+    bundle.save(file, ModelBundle(digits, config, classes, gray))
+    letters = alexnet.create_model("lenet-5", 26, pretrained=file).state_dict()
+    assert torch.equal(letters["F6.weight"], digits.state_dict()["F6.weight"])
+    assert letters["output.weight"].shape == (26, 84)
 
 
 def test_weights_of_torchvision() -> None:

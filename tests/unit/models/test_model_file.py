@@ -48,7 +48,7 @@ def rewrite(path: Path, metadata: dict[str, str] | None = None, **tensors: torch
     with safe_open(path, "pt") as opened:
         texts = opened.metadata()
     for name in DIGESTS:
-        del texts[name]
+        texts.pop(name, None)
     save_file(load_file(path) | tensors, path, texts | (metadata or {}))
 
 
@@ -225,6 +225,17 @@ def test_weights_that_are_not_finite_are_neither_saved_nor_read(saved: Path, sto
     with pytest.raises(WorkError, match=r"conv1\.bias has values that are not finite"):
         bundle.save(saved, net)
     assert saved.read_bytes() == before
+
+
+def test_finite_weights_of_float16_with_a_larger_sum_are_read(saved: Path) -> None:
+    weights = load_file(saved)["model.conv1.weight"]
+    large = torch.full_like(weights, 60000.0, dtype=torch.float16)
+    rewrite(saved, **{"model.conv1.weight": large})
+    assert torch.equal(bundle.load(saved, "cpu").model.state_dict()["conv1.weight"], large.float())
+    large[0, 0, 0, 0] = torch.inf
+    rewrite(saved, **{"model.conv1.weight": large})
+    with pytest.raises(DataError, match=r"conv1\.weight has values that are not finite"):
+        bundle.load(saved, "cpu")
 
 
 @pytest.mark.parametrize("missing", [(), ("tensors_xxh3_128",)], ids=str)

@@ -8,8 +8,16 @@ from torch import nn
 
 from alexnet.config import OptimizerConfig
 from alexnet.errors import CommandError
+from alexnet.models.lenet import LeNet5
+from alexnet.models.overfeat import OverFeat
+from alexnet.models.vgg import VGG
 from alexnet.optim.krizhevsky_sgd import KrizhevskySGD
-from alexnet.optim.param_groups import make_optimizer, parameter_groups, set_learning_rates
+from alexnet.optim.param_groups import (
+    make_optimizer,
+    parameter_groups,
+    parameter_layers,
+    set_learning_rates,
+)
 
 
 class Net(nn.Module):
@@ -58,6 +66,18 @@ def test_layer_factors_and_freezing() -> None:
     assert factors[("conv1", "norm")] == 0
     assert factors[("fc8", "weight")] == 10
     assert factors[("fc8", "bias")] == 20
+
+
+def test_the_first_layer_reads_images_and_the_last_gives_logits() -> None:
+    assert parameter_layers(Net()) == ["conv1", "fc8"]
+    assert parameter_layers(LeNet5()) == ["C1", "C3", "C5", "F6", "output"]  # its codes are not trained
+    assert {group["layer"] for group in parameter_groups(LeNet5(), OptimizerConfig())} == {
+        *("C1", "S2", "C3", "S4", "C5", "F6")
+    }
+    with torch.device("meta"):
+        for model, first, last in ((VGG(), "conv1_1", "fc8"), (OverFeat(), "conv1", "fc8")):
+            layers = parameter_layers(model)
+            assert (layers[0], layers[-1]) == (first, last)
 
 
 def test_an_unknown_layer_names_the_nearest() -> None:

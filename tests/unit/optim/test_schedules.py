@@ -52,7 +52,11 @@ def test_cosine(steps: int, min_lr_ratio: float, warmup: int) -> None:
 
 @given(STEPS)
 def test_four_phases_are_those_of_the_source(steps: int) -> None:
-    assert table(FourPhase(0.01, steps)) == pytest.approx(twins.four_phases(steps), rel=0.01)
+    schedule = FourPhase(0.01, steps)
+    assert table(schedule) == pytest.approx(twins.four_phases(steps), rel=0.01)
+    # Where a finished run is resumed, the step is the number of updates.
+    assert schedule.phase(steps) == 3
+    assert schedule.learning_rate(steps) == pytest.approx(0.01 / 250)
 
 
 @given(

@@ -9,6 +9,7 @@ from alexnet import config
 from alexnet.errors import CommandError, DataError, WorkError
 from alexnet.runs.environment import Environment
 from alexnet.runs.run_dir import RunDir, find_weights
+from alexnet.training import checkpoint
 
 CONFIG = config.override(config.RunConfig(recipe="alexnet-2012"), ["training.seed=7", "data.input_size=64"])
 
@@ -63,6 +64,21 @@ def test_a_folder_of_runs_names_them(tmp_path: Path) -> None:
         with pytest.raises(CommandError, match="is a folder of runs") as caught:
             refused()
         assert str(caught.value).endswith(f"type their paths, {named} ...")
+
+
+@pytest.mark.parametrize("name", ["last", "best"])
+def test_weights_are_in_the_folder_of_their_checkpoint_not_behind_a_link(tmp_path: Path, name: str) -> None:
+    """A run in training moves the link, perhaps between the reading of weights and of their digest."""
+    run = RunDir.create(tmp_path, CONFIG)
+    write = lambda path: path.write_bytes(b"weights") and ""  # noqa: E731
+    meta = {"errors": {"top1_error": 0.5}, "best_error": 0.5}
+    checkpoint.write(run.checkpoints, 6, write, {}, meta, best=True)
+    link, wanted = run.checkpoints / name, run.checkpoints / "step-00000006" / "weights.safetensors"
+    assert link.is_symlink()
+    for path in (tmp_path, link / "weights.safetensors"):
+        assert find_weights(path, name) == wanted
+    checkpoint.write(run.checkpoints, 12, write, {}, meta, best=True)
+    assert link.resolve().name == "step-00000012" and wanted.is_file()
 
 
 @pytest.mark.parametrize("text", ["{", '{"data": {}}'])

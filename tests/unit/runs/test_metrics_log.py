@@ -7,7 +7,7 @@ import pytest
 
 from alexnet.checksum import Damaged, write_json_with_checksum
 from alexnet.errors import DataError
-from alexnet.runs.metrics_log import MetricsLog, read_metrics
+from alexnet.runs.metrics_log import MetricsLog, has_finished, has_logged, read_metrics, training_end
 
 
 def log(folder: Path, steps: range, first_step: int = 0) -> Path:
@@ -66,7 +66,7 @@ def test_lines_are_plain_json(tmp_path: Path) -> None:
 
 
 def recorded(folder: Path, step: int, lines: int) -> None:
-    """A checkpoint that was saved when the log had so many lines."""
+    """A checkpoint that was saved when the log had `lines` lines."""
     place = folder / "checkpoints" / f"step-{step:08}"
     place.mkdir(parents=True)
     meta = {"step": step, "log_lines": lines, "sha256": {"weights.safetensors": "", "state.pt": ""}}
@@ -93,6 +93,25 @@ def test_fewer_lines_than_a_checkpoint_recorded_are_noticed(tmp_path: Path) -> N
     file.write_text("".join(whole[:5]))
     with pytest.raises(Damaged, match=r"it has 5 of 6 lines; .*--resume"):
         read_metrics(file)
+    file.unlink()
+    for read in (read_metrics, has_finished, has_logged, training_end):
+        with pytest.raises(Damaged, match=r"is missing: it has 0 of 6 lines; .*--resume"):
+            read(file)
+
+
+def test_without_a_log_and_checkpoints_that_recorded_one_there_are_no_lines(tmp_path: Path) -> None:
+    assert read_metrics(tmp_path / "metrics.jsonl") == []
+    recorded(tmp_path, 6, lines=0)
+    assert read_metrics(tmp_path / "metrics.jsonl") == []
+    assert not has_finished(tmp_path / "metrics.jsonl")
+
+
+def test_a_resumed_run_records_that_its_whole_log_is_lost(tmp_path: Path) -> None:
+    recorded(tmp_path, 6, lines=6)
+    file = tmp_path / "metrics.jsonl"
+    with MetricsLog(file, tmp_path / "tensorboard", first_step=6, num_lines=6) as opened:
+        assert opened.lost == 6
+    assert [line["event"] for line in read_metrics(file)] == ["lost"]
 
 
 def test_a_resumed_run_records_how_many_lines_are_lost(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ def test_few_updates_name_the_setting_of_the_schedule() -> None:
     )
     timed = replace(config, schedule=ScheduleConfig(minutes=1))
     assert "use more schedule.minutes" in advice.few_updates(timed, 60)
-    assert not advice.few_updates(config, 100)
+    assert advice.few_updates(config, 299) and not advice.few_updates(config, 300)
     assert not advice.few_updates(replace(config, training=TrainingConfig(fine_tuning=True)), 60)
 
 

@@ -9,10 +9,13 @@ import tiny
 import torch
 from matplotlib.figure import Figure
 
+from alexnet import recipes
 from alexnet.config import override
+from alexnet.data.preprocessing import Preprocessing
 from alexnet.data.store import Store
 from alexnet.errors import CommandError, Diverged
 from alexnet.models import bundle
+from alexnet.models.registry import build
 from alexnet.report.plots.lr_range import draw_lr_range
 from alexnet.training import lr_range
 from alexnet.training.lr_range import HIGHEST, LOWEST, RangeTest, range_test
@@ -89,6 +92,23 @@ def test_starts_as_training_does(tiny_store: Store, tmp_path: Path) -> None:
     assert initialized_config(config, tiny_store, InitFrom(other)).data.color_mean == (50, 50, 50)
     moved = range_test(config, tiny_store, CPU, InitFrom(other), updates=1)
     assert moved.losses != random.losses
+
+
+@pytest.mark.parametrize(
+    ("layers", "is_taken"), [((), True), (("conv2_1", "conv1_1"), True), (("conv2_1",), False)]
+)
+def test_colors_go_with_the_first_layer_whatever_its_name(
+    tiny_store: Store, tmp_path: Path, layers: tuple[str, ...], is_taken: bool
+) -> None:
+    widths = "model.architecture.widths=[4,4,4,4,4,8,8]"
+    config = override(recipes.get("vgg-a"), ["image_size=72", "input_size=64", "scales=[0,0]", widths])
+    preprocessing = Preprocessing.from_store(config.data, tiny_store)
+    preprocessing.mean[:] = 50
+    model = build(config.model, len(tiny_store.classes), 64)
+    source = tmp_path / "vgg.safetensors"
+    bundle.save(source, bundle.ModelBundle(model, config, tiny_store.classes, preprocessing))
+    found = initialized_config(config, tiny_store, InitFrom(source, layers)).data.color_mean
+    assert found == ((50, 50, 50) if is_taken else ())
 
 
 def test_a_first_loss_that_is_not_finite_is_one_line(

@@ -17,7 +17,10 @@ from alexnet.data.preprocessing import Preprocessing
 from alexnet.errors import CommandError, DataError
 from alexnet.models.alexnet import AlexNet
 from alexnet.models.bundle import ModelBundle
-from alexnet.models.config import ALEXNET_VARIANTS, AlexNetArchitecture
+from alexnet.models.config import ALEXNET_VARIANTS, VGG_VARIANTS, AlexNetArchitecture
+from alexnet.models.convert import in_rgb, normalized_as
+from alexnet.models.lenet import LeNet5, ModernLeNet
+from alexnet.models.vgg import VGG
 from alexnet.training.transfer import TransferReport, normalized_as_source, transfer
 
 TEN = [Class(f"n{i:08}", f"class {i}") for i in range(10)]
@@ -156,6 +159,38 @@ def test_bgr_weights_are_reordered_to_rgb() -> None:
         conv1 = other.conv1(images.flip(1))
         torch.testing.assert_close(ours.conv1(images), conv1)
         assert not other.conv1(images).allclose(conv1)
+
+
+def test_the_first_layer_of_any_family_is_reordered_to_rgb() -> None:
+    narrow = replace(VGG_VARIANTS["A"], widths=(4, 4, 4, 4, 4, 8, 8))
+    for model, first in ((VGG(narrow, 10, 32), "conv1_1"), (ModernLeNet(channels=3), "C1")):
+        own = model.state_dict()
+        changed = in_rgb(model, "BGR")
+        assert torch.equal(changed[f"{first}.weight"], own[f"{first}.weight"].flip(1))
+        assert all(torch.equal(changed[name], own[name]) for name in own if name != f"{first}.weight")
+
+
+@pytest.mark.parametrize("classes", [TEN[:3], [*TEN[:9], Class("n99999999", "x")]])
+def test_lenet_5_has_a_last_layer_of_codes_and_copies_f6(classes: list[Class]) -> None:
+    torch.manual_seed(0)
+    model, source = LeNet5(len(classes)), LeNet5(10)
+    found = transfer(model, classes, given(source, TEN))
+    assert {*found.new} == {"output.weight"}
+    assert torch.equal(model.F6.weight, source.F6.weight)
+    assert model.output.weight.shape == (len(classes), 84)
+
+
+def test_a_first_layer_with_another_name_for_another_normalization() -> None:
+    model = LeNet5(channels=3)
+    there, here = with_colors((90, 91, 92), (50, 51, 52)), with_colors((110, 120, 130), (60, 61, 62))
+    pixels = 255 * torch.rand(2, 3, 32, 32)
+
+    def seen(by: Preprocessing) -> Tensor:
+        return (pixels - by.mean[:, None, None]) / by.divisor[:, None, None]
+
+    wanted = model(seen(there))
+    model.load_state_dict(normalized_as(model.state_dict(), "C1", there, here))
+    torch.testing.assert_close(model(seen(here)), wanted, rtol=1e-4, atol=1e-3)
 
 
 def with_colors(mean: Sequence[float], std: Sequence[float], **data: Any) -> Preprocessing:

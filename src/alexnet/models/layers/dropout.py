@@ -9,6 +9,7 @@ from torch import nn
 class MaskDropout(nn.Module):
     """Multiplies by a mask of zeros and ones in training, by `1 - probability` in evaluation.
 
+    `probability`, in [0, 1), is that of a zero, drawn for each number from torch's generator of the device.
     `torch.nn.Dropout`, the inverted form, divides by `1 - probability` in training instead and does nothing
     in evaluation. The model is the same up to scale, but the inputs of the next layer in training, and so the
     meaning of its initialization, learning rate and weight decay, differ by that factor.
@@ -20,7 +21,7 @@ class MaskDropout(nn.Module):
         self.probability = probability
 
     def forward(self, activations: torch.Tensor) -> torch.Tensor:
-        """`activations` of any shape, masked or scaled."""
+        """A new tensor of the same shape and type, masked or scaled."""
         kept = 1.0 - self.probability
         if not self.training:
             return activations * kept

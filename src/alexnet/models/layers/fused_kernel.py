@@ -52,7 +52,7 @@ class PoolParams:
     ceil_mode: bool
 
     def side(self, side: int) -> int:
-        """Side of the pooled map of a map with this side."""
+        """Side of the pooled map of a map with this side; below 1 if no window fits."""
         steps = (side - self.size + (self.stride - 1 if self.ceil_mode else 0)) // self.stride
         return steps if steps * self.stride >= side else steps + 1  # no window may start outside the map
 
@@ -111,7 +111,11 @@ def fused_forward(
 def fused_backward(
     maps: torch.Tensor, gradient: torch.Tensor, steps: FusedSteps, chosen: torch.Tensor | None
 ) -> torch.Tensor:
-    """The gradient with respect to `maps`, from that with respect to the result."""
+    """(N, C, H, W) channels-last, of the type of `maps`: the gradient with respect to `maps`.
+
+    `maps` (N, C, H, W) and `chosen` are those of `fused_forward` with `choices`, `gradient` (N, C, H', W') is
+    with respect to its result.
+    """
     maps = maps.contiguous(memory_format=torch.channels_last)
     gradient = gradient.to(maps.dtype).contiguous(memory_format=torch.channels_last)
     result = torch.empty_like(maps)

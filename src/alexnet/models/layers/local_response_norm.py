@@ -27,7 +27,8 @@ class LocalResponseNorm(nn.Module):
     The window of map i begins at i - floor(size / 2) and is cut off at the borders; with `groups` towers also
     at the border between towers. `alpha_convention`: "mean", as in the 2012 source and torch, has a window of
     `size` maps and divides alpha by `size`; "sum" is the paper's formula, whose window ends at
-    i + floor(size / 2), so that it has one map more if `size` is even.
+    i + floor(size / 2), so that it has one map more if `size` is even. `size` and `groups` are at least 1,
+    and the number of maps is a multiple of `groups`; `alpha` is at least 0 and `k` above 0.
     Source: paper, section 3.3.
     """
 
@@ -56,9 +57,10 @@ class LocalResponseNorm(nn.Module):
 
 
 class SpatialResponseNorm(nn.Module):
-    """Response normalization within each map, over `size` x `size` pixels (odd).
+    """Response normalization within each map, over a window of `size` x `size` pixels.
 
-    The window is cut off at the borders; there, too, alpha is divided by the whole area.
+    `size` is odd, `alpha` at least 0 and `k` above 0. The window is cut off at the borders; there, too, alpha
+    is divided by the whole area.
     Source: 2012 source release, layer `cnorm2` of net 145; the paper does not mention it.
     """
 
@@ -92,7 +94,10 @@ def response_norm(maps: torch.Tensor, params: LrnParams) -> torch.Tensor:
 
 
 def closed_form(maps: torch.Tensor, params: LrnParams) -> torch.Tensor:
-    """`response_norm` in plain torch operations, which autograd, compilers and exporters can follow."""
+    """`response_norm` in plain torch operations, which autograd, compilers and exporters can follow.
+
+    (N, C, H, W) -> the same shape and type, in any memory layout. C must be a multiple of `params.groups`.
+    """
     values = maps.float() if maps.dtype != torch.float64 else maps
     squares = values * values
     if params.within_map:

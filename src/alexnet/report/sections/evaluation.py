@@ -12,7 +12,7 @@ from torch import nn
 
 from alexnet.errors import CommandError, WorkError
 from alexnet.evaluation.calibration import cross_fitted, reliability
-from alexnet.evaluation.metrics import confusion_matrix, most_confident_mistakes
+from alexnet.evaluation.metrics import confusion_matrix, most_confident_mistakes, predicted_labels
 from alexnet.evaluation.predictor import Predictor
 from alexnet.models.alexnet import AlexNet
 from alexnet.models.layers.lenet import PartialConv2d
@@ -150,7 +150,7 @@ def examples(on: OpenModel, made: Predictions) -> Drawn:
 
 def mistakes(on: OpenModel, made: Predictions) -> Drawn:
     """Every misclassified validation image, sorted by its true and its predicted class."""
-    predicted = made.probabilities.argmax(1)
+    predicted = predicted_labels(made.probabilities, made.labels)
     wrong = np.flatnonzero(predicted != made.labels)
     wrong = wrong[np.lexsort((predicted[wrong], made.labels[wrong]))]
     true_names, wrong_names = (made.names[labels[wrong]].tolist() for labels in (made.labels, predicted))
@@ -213,7 +213,7 @@ def confusions(
     pairs = [(names[each.true], names[each.predicted], each.images) for each in shown]
     photos: list[list[npt.NDArray[np.uint8]]] = []
     if on is not None and made is not None:
-        predicted = made.classes[made.probabilities.argmax(1)]
+        predicted = made.classes[predicted_labels(made.probabilities, made.labels)]
         for each in shown:
             confused = (made.classes[made.labels] == each.true) & (predicted == each.predicted)
             photos.append(list(on.squares(np.flatnonzero(confused)[:PHOTOS_PER_PAIR].tolist())))

@@ -161,8 +161,7 @@ class Subject:
     @cached_property
     def log(self) -> list[dict[str, Any]]:
         """The lines of its `metrics.jsonl`; empty without one."""
-        file = self.run.metrics_file
-        return read_metrics(file) if self.kind == "run" and file.is_file() else []
+        return read_metrics(self.run.metrics_file) if self.kind == "run" else []
 
     @cached_property
     def origin(self) -> Provenance | None:

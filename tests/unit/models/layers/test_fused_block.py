@@ -6,6 +6,8 @@ from collections import OrderedDict
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from alexnet.models.layers import fused_kernel
@@ -118,9 +120,12 @@ def test_without_a_gradient_no_choices_are_kept() -> None:
     assert chosen.dtype == torch.uint8
 
 
-@pytest.mark.parametrize("ceil_mode", [True, False])
-@pytest.mark.parametrize(("size", "stride"), [(3, 2), (2, 2), (2, 3), (3, 3)])
-def test_pooled_sides_are_those_of_torch(size: int, stride: int, ceil_mode: bool) -> None:
-    for side in range(size, 20):
-        maps = nn.functional.max_pool2d(torch.zeros(1, 1, side, side), size, stride, ceil_mode=ceil_mode)
-        assert fused_kernel.PoolParams(size, stride, ceil_mode).side(side) == maps.shape[-1]
+@given(st.integers(1, 20), st.integers(1, 6), st.integers(1, 4), st.booleans())
+def test_pooled_sides_are_those_of_torch(side: int, size: int, stride: int, ceil_mode: bool) -> None:
+    wanted = fused_kernel.PoolParams(size, stride, ceil_mode).side(side)
+    pool = nn.MaxPool2d(size, stride, ceil_mode=ceil_mode)
+    if wanted >= 1:
+        assert pool(torch.zeros(1, 1, side, side)).shape[-1] == wanted
+    else:
+        with pytest.raises(RuntimeError, match="too small"):
+            pool(torch.zeros(1, 1, side, side))

@@ -103,6 +103,12 @@ def test_each_figure_names_the_run_the_data_and_the_number_of_images(on, draw, i
     assert len(alt_text.split()) > 8 and alt_text.endswith(".")
 
 
+def test_ties_are_mistakes_as_in_the_errors(on) -> None:
+    made = predictions_of(on)
+    tied = replace(made, probabilities=np.full_like(made.probabilities, 1 / len(made.classes)))
+    assert evaluation.mistakes(on, tied).alt_text.startswith("The 21 misclassified images of 21,")
+
+
 def test_the_mean_of_the_crops_is_the_prediction_with_ten_crops(on) -> None:
     axes = internals.ten_crops(on).figure.axes[0]
     photo = np.asarray(axes.images[0].get_array())
