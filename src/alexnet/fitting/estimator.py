@@ -78,8 +78,8 @@ class AlexNetClassifier(ImageClassifier):
         preprocessing = loaded.preprocessing
         if not hasattr(loaded.model, "forward_features"):
             raise CommandError(
-                f"{self.model}, of the recipe {loaded.config.recipe}, is not a network: choose a run or a file of "
-                "one"
+                f"{self.model}, of the recipe {loaded.config.recipe}, is not a network: choose a run or a file "
+                "of one"
             )
         found: list[torch.Tensor] = []
         with testing(loaded.model) as device:
