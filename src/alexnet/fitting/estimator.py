@@ -78,7 +78,7 @@ class AlexNetClassifier(ImageClassifier):
         preprocessing = loaded.preprocessing
         if not hasattr(loaded.model, "forward_features"):
             raise CommandError(
-                f"{self.model}, of the recipe {loaded.config.recipe}, is not a network: choose a run or a file "
+                f"{self.model}, of the recipe {loaded.config.recipe}, is not a network: choose a run or file "
                 "of one"
             )
         found: list[torch.Tensor] = []
