@@ -29,7 +29,7 @@ lint: $(STAMP) ## ruff and strict type checking
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
 BUILT := build/package
-package: $(STAMP) ## build wheel and source archive; install the wheel in a new environment and predict with it
+package: $(STAMP) ## build wheel and source archive; install the wheel in a new environment and train, evaluate and predict with it
 	rm -rf $(BUILT)
 	$(BIN)/python -m build --outdir $(BUILT)
 	$(BIN)/python -m twine check --strict $(BUILT)/*

@@ -23,6 +23,7 @@ class _Name(StrEnum):
     classic = "classic"
     serve = "serve"
     neighbors = "neighbors"
+    start = "start"
 
 
 def command(
@@ -30,7 +31,8 @@ def command(
         _Name | None, typer.Argument(metavar="[NAME]", help="One benchmark; all by default.")
     ] = None,
     source: Annotated[
-        Path | None, typer.Option(help="Photos for decode, prepare, loader and serve; synthetic by default.")
+        Path | None,
+        typer.Option(help="Photos for decode, prepare, loader, serve and start; synthetic by default."),
     ] = None,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Also write DIR/NAME.csv.")] = None,
     device: Annotated[
@@ -52,7 +54,7 @@ def command(
 
 def _measure(name: _Name, source: Path | None, device: str) -> list[Measurement]:
     from alexnet.hardware import choose_device
-    from benchmarks import classic, decode, layers, loader, neighbors, prepare, serve, step
+    from benchmarks import classic, decode, layers, loader, neighbors, prepare, serve, start, step
     from benchmarks.photos import photos_or_synthetic
 
     chosen = choose_device(device)
@@ -69,6 +71,7 @@ def _measure(name: _Name, source: Path | None, device: str) -> list[Measurement]
         _Name.prepare: prepare.measure,
         _Name.loader: loader.measure,
         _Name.serve: partial(serve.measure, device=chosen),
+        _Name.start: start.measure,
     }
     with photos_or_synthetic(source) as photos:
         return with_photos[name](photos)

@@ -1,4 +1,4 @@
-"""Installs a wheel in a new environment and predicts with it: `python -m tools.installation WHEEL`.
+"""Installs a wheel in a new environment and tries it: `python -m tools.installation WHEEL`.
 
 The dependencies are those of this environment, so that nothing is downloaded; pip compares their versions
 with those that the wheel requires.
@@ -18,12 +18,22 @@ _COMES_FROM_THE_WHEEL = """
 import alexnet, pathlib, sys
 assert pathlib.Path(alexnet.__file__).is_relative_to(sys.prefix), alexnet.__file__
 """
+_COMMANDS = (
+    "--version",
+    "synthesize photos --layout folder --classes 2 --train-per-class 4 --val-per-class 2",
+    "predict photos/val",
+    "prepare photos store --side 40 --workers 1",
+    "train alexnet-small --store store --run run --device cpu epochs=1 batch_size=4 "
+    "model.architecture.widths=[8,8,8,8,8,8,8]",
+    "evaluate run --store store --device cpu",
+)
 
 
 def try_wheel(wheel: Path, folder: Path) -> None:
-    """Installs the wheel in a new environment in `folder`, and predicts the class of a photo made there.
+    """Installs the wheel in a new environment in `folder`.
 
-    CalledProcessError if a step fails.
+    A few photos that are made there are predicted, then prepared, and a tiny network is trained on them and
+    evaluated. CalledProcessError if a step fails.
     """
     environment = folder / "environment"
     venv.create(environment)
@@ -35,10 +45,8 @@ def try_wheel(wheel: Path, folder: Path) -> None:
     _run(folder, *pip, "install", "--quiet", "--no-deps", "--ignore-installed", wheel.absolute())
     _run(folder, *pip, "check")
     _run(folder, commands / "python", "-c", _COMES_FROM_THE_WHEEL)
-    _run(folder, commands / "alexnet", "--version")
-    few = ("--layout", "folder", "--classes", "2", "--train-per-class", "2", "--val-per-class", "1")
-    _run(folder, commands / "alexnet", "synthesize", "photos", *few)
-    _run(folder, commands / "alexnet", "predict", "photos/val")
+    for words in _COMMANDS:
+        _run(folder, commands / "alexnet", *words.split())
 
 
 def _run(folder: Path, *command: str | Path) -> None:

@@ -79,7 +79,7 @@ def known_sha256(path: Path) -> str:
     return _known_sha256(FileVersion.of(path))
 
 
-@functools.lru_cache(maxsize=256)
+@functools.cache
 def _known_sha256(version: FileVersion) -> str:
     return file_sha256(version.path)
 

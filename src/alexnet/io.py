@@ -8,6 +8,8 @@ import importlib
 import importlib.util
 import json
 import os
+import platform
+import re
 import shutil
 import sys
 import tempfile
@@ -31,8 +33,8 @@ class CannotWrite(WorkError):  # noqa: N818 - it names the problem
 def atomic_write(path: Path) -> Generator[Path]:
     """Yields a temporary path beside `path`; at the end its file is synced and replaces `path`.
 
-    Creates the parent directory, and removes what killed writers of `path` left. CannotWrite if the disk
-    refuses.
+    Creates the parent directory, and removes what killed writers of `path` left. CannotWrite if the disk is
+    full or not writable.
     """
     unfinished = unfinished_path(path)
     try:
@@ -61,7 +63,8 @@ def writing(path: Path) -> Generator[None]:
 def atomic_dir(folder: Path) -> Generator[Path]:
     """Yields a temporary path beside `folder`; the directory created there is renamed to `folder` at the end.
 
-    `folder` must not exist or be empty. CannotWrite if the disk refuses; then nothing remains.
+    `folder` must not exist or be empty. CannotWrite if the disk is full or not writable; then nothing
+    remains.
     """
     unfinished = unfinished_path(folder)
     try:
@@ -78,16 +81,25 @@ def atomic_dir(folder: Path) -> Generator[Path]:
 
 
 def remove_left_over(path: Path) -> None:
-    """Removes the temporary files and folders of `path` whose writers were killed; others are written now."""
+    """Removes the temporary files and folders of `path` whose writers were killed on this machine.
+
+    Others may be being written.
+    """
     for left in path.parent.glob(f".{glob.escape(path.name)}.*{_UNFINISHED}"):
         if is_abandoned(left):
             shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink(missing_ok=True)
 
 
 def is_abandoned(path: Path) -> bool:
-    """Whether it is a temporary path whose process no longer runs."""
-    number = path.name.removesuffix(_UNFINISHED).rpartition(".")[2]
-    return is_left_over(path) and number.isdigit() and not is_running(int(number))
+    """Whether it is a temporary path of a process that ran on this machine and no longer does.
+
+    Other machines may see the same disk. A path of an earlier version has no host and counts as of this one.
+    """
+    writer = re.fullmatch(r"(?:(.+)-)?([0-9]+)", path.name.removesuffix(_UNFINISHED).rpartition(".")[2])
+    if not is_left_over(path) or writer is None:
+        return False
+    host, number = writer.groups()
+    return host in (None, _host()) and not is_running(int(number))
 
 
 def is_running(process: int) -> bool:
@@ -113,8 +125,13 @@ def _cannot_write(path: Path, error: OSError) -> CannotWrite:
 
 
 def unfinished_path(path: Path) -> Path:
-    """The temporary path of this process for `path`: hidden, beside it."""
-    return path.with_name(f".{path.name}.{os.getpid()}{_UNFINISHED}")
+    """The temporary path of this process for `path`: `.NAME.HOST-PID.part`, hidden, beside it."""
+    return path.with_name(f".{path.name}.{_host()}-{os.getpid()}{_UNFINISHED}")
+
+
+def _host() -> str:
+    """The name of this machine, as part of a file's name without dots."""
+    return re.sub("[^A-Za-z0-9-]", "_", platform.node())
 
 
 @contextmanager

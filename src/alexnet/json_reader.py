@@ -51,7 +51,7 @@ def read_object(
 def read_document(path: Path, parse: Callable[[Any], _Value], problem: str, remedy: str) -> _Value:
     """The same for a file that may have something else than an object. Damaged if its checksum differs."""
     with refusing(path, problem, remedy):
-        return parse(without_checksum(parse_json(_contents(path)), path, f"{remedy}, {CHANGED}"))
+        return parse(without_checksum(read_json(path), path, f"{remedy}, {CHANGED}"))
 
 
 @contextmanager
@@ -110,13 +110,17 @@ _NAMES = {
 }
 
 
-def _contents(path: Path) -> bytes:
+def read_json(path: Path) -> Any:
+    """The value in a JSON file, with its checksum.
+
+    ValueError as `parse_json`, and for a file that is not regular or has more than `MAX_BYTES`; OSError.
+    """
     status = path.stat()
     if not stat.S_ISREG(status.st_mode):
         raise ValueError("not a regular file")
     if status.st_size > MAX_BYTES:
         raise ValueError(f"{status.st_size:,} bytes, more than {MAX_BYTES:,}")
-    return path.read_bytes()
+    return parse_json(path.read_bytes())
 
 
 def _whole_number(digits: str) -> int:

@@ -29,12 +29,17 @@ IMPATIENT_SECONDS = 3
 _SHOW_CURSOR = b"\r\x1b[?25h"
 _AGAIN, _RESUME = "run the same command again", "type the same command with --resume"
 RESUMED_BY = {
+    "quickstart": _AGAIN,
     "fetch": _AGAIN,
     "prepare": _AGAIN,
     "compose": _AGAIN,
     "ensemble": _AGAIN,
     "claims": _AGAIN,
+    "similar": _AGAIN,
+    "calibrate": _AGAIN,
     "evaluate": _AGAIN,
+    "report": _AGAIN,
+    "submit": _AGAIN,
     "train": _RESUME,
     "fit": _RESUME,
 }

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import glob
-import json
 import shlex
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
@@ -24,7 +23,7 @@ from alexnet.data.manifest import FINGERPRINT_FILE, MANIFEST_FILE, Manifest, rea
 from alexnet.data.store import mean_image_damage
 from alexnet.errors import AlexNetError, Busy, CommandError, DataError, NotFound
 from alexnet.io import exclusive_lock, is_abandoned, remove_left_over
-from alexnet.json_reader import parse_json
+from alexnet.json_reader import read_json
 from alexnet.models import bundle
 from alexnet.runs import hugging_face
 from alexnet.runs.checkpoints import STATE, checkpoint_folders, read_checkpoint
@@ -61,7 +60,7 @@ class Verification:
     unchecked: list[str] = field(default_factory=list[str])
     """Files of earlier versions, of which no digest was recorded."""
     problems: list[Problem] = field(default_factory=list[Problem])
-    mended: list[str] = field(default_factory=list[str])
+    repaired: list[str] = field(default_factory=list[str])
     """What was repaired or removed."""
     busy: bool = False
     """Whether another process works there; then nothing was repaired or removed."""
@@ -77,7 +76,7 @@ class Verification:
         lines += [
             f"  damaged: {each.file}: {each.found}\n    repair: {each.repair}" for each in self.problems
         ]
-        lines += [f"  {each}" for each in self.mended]
+        lines += [f"  {each}" for each in self.repaired]
         lines += [
             f"  not checked, since an earlier version recorded no digest: {each}" for each in self.unchecked
         ]
@@ -157,7 +156,7 @@ def _verify_model_file(path: Path, found: Verification) -> None:
 
 
 def _verify_store(folder: Path, found: Verification) -> None:
-    _mend(folder, found, lambda: None)
+    _repair(folder, found, lambda: None)
     again = "run the same `alexnet prepare` command again"
     if not (folder / MANIFEST_FILE).is_file():
         found.problems.append(Problem(str(folder), "it is not finished", again))
@@ -193,7 +192,7 @@ def _verify_pixels(folder: Path, manifest: Manifest, found: Verification) -> Non
 
 
 def _verify_run(run: RunDir, found: Verification) -> None:
-    _mend(run.path, found, lambda: _move_links(run, found))
+    _repair(run.path, found, lambda: _move_links(run, found))
     resume = f"alexnet train {_recipe(run)} --store STORE --run {shlex.quote(str(run.path))} --resume"
     repairs = {
         "config.json": "restore it",
@@ -282,18 +281,21 @@ def _move_links(run: RunDir, found: Verification) -> None:
     for link, old in zip(links, before, strict=True):
         new = link.readlink() if link.is_symlink() else None
         if old != new:
-            found.mended.append(f"moved: {link} from {old or 'nothing'} to {new or 'nothing'}")
+            found.repaired.append(f"moved: {link} from {old or 'nothing'} to {new or 'nothing'}")
 
 
 # All of them.
 
 
-def _mend(folder: Path, found: Verification, mend: Callable[[], None]) -> None:
-    """Removes what killed processes left in a folder and calls `mend`, unless another process works there."""
+def _repair(folder: Path, found: Verification, repair: Callable[[], None]) -> None:
+    """Removes what killed processes left in a folder and calls `repair`.
+
+    Does neither if another process works there.
+    """
     try:
         with exclusive_lock(folder):
             _remove_abandoned(folder.rglob(".*.part"), found)
-            mend()
+            repair()
     except Busy:
         found.busy = True
 
@@ -302,13 +304,13 @@ def _remove_abandoned(paths: Iterable[Path], found: Verification) -> None:
     for path in sorted(paths):
         if is_abandoned(path):
             remove_left_over(path.with_name(path.name[1:].rsplit(".", 2)[0]))
-            found.mended.append(f"removed, left by a killed process: {path}")
+            found.repaired.append(f"removed, left by a killed process: {path}")
 
 
 def _verify_json(file: Path, repair: str, found: Verification) -> None:
     with _noting(file, repair, found):
         try:
-            document = parse_json(file.read_bytes())
+            document = read_json(file)
         except (OSError, ValueError) as error:
             raise DataError(f"it cannot be read ({error})", repair) from error
         without_checksum(document, file, repair)
@@ -316,7 +318,7 @@ def _verify_json(file: Path, repair: str, found: Verification) -> None:
 
 
 def _has_checksum(file: Path) -> bool:
-    return has_checksum(json.loads(file.read_text(encoding="utf-8")))
+    return has_checksum(read_json(file))
 
 
 def _count(file: Path, has_digest: bool, found: Verification) -> None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import re
+import socket
+
 import pytest
 import torch
 from torch import nn
@@ -59,3 +63,107 @@ def test_a_process_that_cannot_join_the_others_names_what_to_do(monkeypatch: pyt
         distributed.running(CPU),
     ):
         raise AssertionError("not reached")
+
+
+@pytest.mark.parametrize(
+    ("hosts", "first"),
+    [
+        ("localhost", "localhost"),
+        ("node7", "node7"),
+        ("node[01-03,07]", "node01"),
+        ("node[07,09-11],other", "node07"),
+        ("a1,node[1-3]", "a1"),
+        ("rack[2-3]-gpu[5,8].site", "rack2-gpu5.site"),
+        ("rack-a-node[1-2]", "rack-a-node1"),
+    ],
+)
+def test_the_first_host_of_a_list_of_slurm(hosts: str, first: str) -> None:
+    assert distributed.first_host(hosts) == first
+
+
+STEP = {
+    "SLURM_STEP_ID": "0",
+    "SLURM_JOB_ID": "123",
+    "SLURM_NTASKS": "4",
+    "SLURM_PROCID": "3",
+    "SLURM_LOCALID": "1",
+    "SLURM_STEP_NODELIST": "node[01-02]",
+}
+"""Variables of the last of four processes that `srun` started on two machines."""
+
+
+@pytest.fixture
+def step(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    for name in ("RANK", "LOCAL_RANK", *(name for name in os.environ if name.startswith("SLURM_"))):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in STEP.items():
+        monkeypatch.setenv(name, value)
+    return monkeypatch
+
+
+@pytest.mark.parametrize(
+    ("changes", "main", "local_rank"),
+    [
+        ({}, False, 1),
+        ({"SLURM_PROCID": "0", "SLURM_LOCALID": "0"}, True, 0),
+        ({"SLURM_GPUS_PER_TASK": "1"}, False, 0),
+        ({"SLURM_NTASKS": "1"}, True, 0),
+        ({"SLURM_STEP_NUM_TASKS": "1"}, True, 0),
+        ({"SLURM_STEP_ID": ""}, True, 0),
+        ({"SLURM_STEP_ID": "4294967290"}, True, 0),  # an interactive shell
+        ({"RANK": "0", "LOCAL_RANK": "2"}, True, 2),
+    ],
+)
+def test_the_place_of_a_process_among_those_of_srun(
+    step: pytest.MonkeyPatch, changes: dict[str, str], main: bool, local_rank: int
+) -> None:
+    for name, value in changes.items():
+        step.setenv(name, value)
+    assert (distributed.launched_as_main(), distributed.local_rank()) == (main, local_rank)
+
+
+def test_processes_of_srun_meet_on_the_first_node_each_step_at_a_port_of_its_own(
+    step: pytest.MonkeyPatch,
+) -> None:
+    asked: list[dict[str, object]] = []
+
+    def fails(*_: object, **named: object) -> None:
+        asked.append(named)
+        raise RuntimeError("connectFullMesh failed: Connection refused")
+
+    step.setattr(torch.distributed, "init_process_group", fails)
+    for number in ("0", "0", "1"):
+        step.setenv("SLURM_STEP_ID", number)
+        with pytest.raises(WorkError, match=r"^rank 3 could not connect"), distributed.running(CPU):
+            raise AssertionError("not reached")
+    assert [(each["rank"], each["world_size"]) for each in asked] == 3 * [(3, 4)]
+    first, again, other = (str(each["init_method"]) for each in asked)
+    assert first == again != other
+    assert first.startswith("tcp://node01:")
+
+
+@pytest.mark.parametrize(
+    ("error", "host", "message"),
+    [
+        (RuntimeError("[gloo/transport/tcp/pair.cc:534] Connection closed by peer"), "node2", "(1 on node2)"),
+        (torch.distributed.DistBackendError("NCCL error: unhandled"), "node2", "(1 on node2)"),
+        (torch.distributed.DistBackendError("NCCL error: unhandled"), socket.gethostname(), "^another rank"),
+        (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), "node2", ""),
+    ],
+)
+def test_a_lost_connection_is_one_line_and_another_error_is_not(
+    monkeypatch: pytest.MonkeyPatch, error: RuntimeError, host: str, message: str
+) -> None:
+    peers = [(socket.gethostname(), os.getpid()), (host, os.getpid())]
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setattr(distributed, "LOST_SECONDS", 0.0)
+    monkeypatch.setattr(distributed, "_join", lambda *_: peers)
+    monkeypatch.setattr(torch.distributed, "destroy_process_group", lambda: None)
+    with pytest.raises(RuntimeError) as raised, distributed.running(CPU):
+        raise error
+    if not message:
+        assert raised.value is error
+        return
+    assert isinstance(raised.value, WorkError)
+    assert re.search(message.replace("(", r"\(").replace(")", r"\)"), str(raised.value))
+    assert "has probably ended" in str(raised.value) and "rank 0 stops, too" in str(raised.value)

@@ -88,8 +88,11 @@ def test_a_folder_is_created_atomically(tmp_path: Path) -> None:
 
 def test_the_next_writer_removes_what_killed_ones_left_of_the_same_file(tmp_path: Path) -> None:
     dead, alive = tmp_path / ".table.json.999999999.part", tmp_path / f".table.json.{os.getppid()}.part"
-    others = [tmp_path / name for name in (".other.json.999999999.part", ".table.json.backup.part")]
-    for left in (dead, alive, *others):
+    own = unfinished_path(tmp_path / "table.json").name
+    of_this_machine = tmp_path / own.replace(f"-{os.getpid()}.", "-999999999.")
+    names = (".other.json.999999999.part", ".table.json.backup.part", ".table.json.other-node-999999999.part")
+    others = [tmp_path / name for name in names]
+    for left in (dead, alive, of_this_machine, *others):
         left.write_bytes(b"half")
     write_json(tmp_path / "table.json", {"a": 1})
     assert {path.name for path in tmp_path.iterdir()} == {

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 import tiny
 from edited import edit
 
+from alexnet import json_reader
 from alexnet.checksum import Damaged
 from alexnet.cli.main import main
 from alexnet.data.store import Store
@@ -40,7 +42,7 @@ def test_what_is_whole_is_counted(run: RunDir, made: Store) -> None:
     for path in (run.path, made.path):
         found = verify(path)
         assert found.checked > 5
-        assert not found.problems and not found.unchecked and not found.mended
+        assert not found.problems and not found.unchecked and not found.repaired
 
 
 def test_links_are_moved_and_what_killed_processes_left_is_removed(run: RunDir) -> None:
@@ -52,8 +54,8 @@ def test_links_are_moved_and_what_killed_processes_left_is_removed(run: RunDir) 
     found = verify(run.path)
     assert not any(path.exists() for path in left)
     assert (run.checkpoints / "last").readlink() == Path("step-00000012")
-    assert len(found.mended) == 2
-    assert not verify(run.path).mended
+    assert len(found.repaired) == 2
+    assert not verify(run.path).repaired
 
 
 def test_a_run_in_use_is_checked_but_not_changed(run: RunDir) -> None:
@@ -102,6 +104,27 @@ def test_files_of_earlier_versions_are_listed_as_not_checked(run: RunDir) -> Non
     edit(run.config_file, lambda values: None)
     found = verify(run.path)
     assert found.unchecked == [str(run.config_file)] and not found.problems
+
+
+def test_a_byte_order_mark_changes_nothing(run: RunDir, tmp_path: Path) -> None:
+    store = tiny.store(tmp_path / "photos-and-store")
+    whole = verify(store.path).checked, verify(run.path).checked
+    for file in (store.path / "header.json", run.checkpoints / "step-00000006" / "meta.json"):
+        file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())
+    found = verify(store.path), verify(run.path)
+    assert [each.problems for each in found] == [[], []]
+    assert tuple(each.checked for each in found) == whole
+
+
+def test_what_is_no_regular_file_or_too_large_is_not_read(
+    run: RunDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    os.mkfifo(run.path / "notes.json")
+    (run.path / "long.json").write_text(f'"{"x" * 5000}"')
+    monkeypatch.setattr(json_reader, "MAX_BYTES", 5000)
+    found = {Path(each.file).name: each.found for each in verify(run.path).problems}
+    assert "not a regular file" in found["notes.json"]
+    assert "5,002 bytes, more than 5,000" in found["long.json"]
 
 
 def test_the_folder_of_an_ensemble_is_searched(run: RunDir) -> None:

@@ -290,7 +290,7 @@ _COLUMNS = {
     "statement": str,
     "source": str,
     "runs": int,
-    "passes": float,
+    "epochs": float,
     "verdict": str,
     "reason": str,
 }
@@ -298,7 +298,7 @@ _COLUMNS = {
 
 def _write_tables(tables: TableFiles, claims: Sequence[Claim], folder: Path, as_json: bool) -> None:
     rows = [_listed(claim, folder) for claim in claims]
-    tables.write(_COLUMNS, [{**row, "passes": float(row["passes"])} for row in rows], quiet=as_json)
+    tables.write(_COLUMNS, [{**row, "epochs": float(row["epochs"])} for row in rows], quiet=as_json)
 
 
 def _list(claims: Sequence[Claim], folder: Path, as_json: bool) -> None:
@@ -311,7 +311,7 @@ def _list(claims: Sequence[Claim], folder: Path, as_json: bool) -> None:
         write_lines(
             f"{row['id']}: {row['statement']}",
             f"    Source: {row['source']}",
-            f"    Cost: {row['runs']} runs, {row['passes']:g} epochs in total",
+            f"    Cost: {row['runs']} runs, {row['epochs']:g} epochs in total",
         )
         if row["verdict"]:
             write_lines(f"    In {folder}: {_verdict_line(row['id'], row['verdict'], row['reason'])}")
@@ -323,7 +323,7 @@ def _list(claims: Sequence[Claim], folder: Path, as_json: bool) -> None:
 
 
 def _listed(claim: Claim, folder: Path) -> dict[str, Any]:
-    """For JSON; `passes` are the epochs of all its runs at the default size."""
+    """For JSON; `epochs` are those of all its runs at the default size."""
     from alexnet.experiments.arms import EPOCHS
     from alexnet.experiments.claim_results import read_claim
 
@@ -335,7 +335,7 @@ def _listed(claim: Claim, folder: Path) -> dict[str, Any]:
         "arms": [arm.name for arm in claim.arms],
         "seeds": [*claim.seeds],
         "runs": len(claim.arms) * len(claim.seeds),
-        "passes": len(claim.seeds) * sum(arm.longer * EPOCHS for arm in claim.arms),
+        "epochs": len(claim.seeds) * sum(arm.longer * EPOCHS for arm in claim.arms),
         "verdict": "" if found is None else found.verdict,
         "reason": "" if found is None else found.reason,
     }

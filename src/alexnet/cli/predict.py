@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -217,7 +219,8 @@ def _min_score(text: str, predictor: Predictor, views: ViewSet) -> float | None:
 def photo_names(images: Sequence[str]) -> Iterator[str]:
     """The path of each photo, also of those in folders, or the http(s) address of one photo.
 
-    Files at other addresses are fetched. CommandError for missing files and folders without photos.
+    Files at other addresses are fetched. A path that the system refuses to look up is that of a photo, which
+    cannot be read. CommandError for missing files and folders without photos.
     """
     from alexnet.data.photos import find_photos
     from alexnet.data.remote import is_address, is_web_file
@@ -227,15 +230,24 @@ def photo_names(images: Sequence[str]) -> Iterator[str]:
             yield given
             continue
         image = str(located_source(given)) if is_address(given) else given
-        if image != STANDARD_INPUT and not Path(image).exists():
+        if image != STANDARD_INPUT and _is_missing(image):
             raise CommandError(f"no such photo or folder: {image}")
-        if not Path(image).is_dir():
+        if not os.path.isdir(image):  # noqa: PTH112 - Path.is_dir raises errors of the system
             yield image
             continue
         found = find_photos(Path(image))
         if not found:
             raise CommandError(f"no photos in the folder {image}")
         yield from map(str, found)
+
+
+def _is_missing(path: str) -> bool:
+    """Whether there is nothing at a path; False if that cannot be found out, as in a forbidden folder."""
+    try:
+        Path(path).stat()
+    except OSError as error:
+        return error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
+    return False
 
 
 def refuse_unreadable(results: Sequence[dict[str, Any]]) -> None:

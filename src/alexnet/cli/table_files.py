@@ -54,7 +54,10 @@ class TableFiles:
                     raise CommandError(f"{path} is a folder: choose a file")
 
     def write(self, columns: Columns, rows: Sequence[Row], *, quiet: bool = False) -> None:
-        """Writes the files, and unless `quiet` a line for each; CannotWrite if the disk refuses."""
+        """Writes the files, and unless `quiet` a line for each.
+
+        CannotWrite if the disk is full or not writable.
+        """
         if self.csv is not None:
             write_whole(self.csv, csv_text(columns, rows).encode("utf-8", "backslashreplace"))
         if self.parquet is not None:

@@ -59,6 +59,6 @@ def _rows(found: Verification) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = [{"state": state, "files": found.checked}]
     for each in found.problems:
         rows.append({"state": "damaged", "file": each.file, "found": each.found, "repair": each.repair})
-    rows += [{"state": "mended", "found": each} for each in found.mended]
+    rows += [{"state": "repaired", "found": each} for each in found.repaired]
     rows += [{"state": "not checked", "file": each} for each in found.unchecked]
     return [{"path": found.path, **row} for row in rows]

@@ -59,7 +59,8 @@ def list_photos(photos: Photo | Sequence[Photo]) -> list[Photo]:
         photo = each
         if isinstance(each, str) and is_address(each) and not is_web_file(each):
             photo = local_source(each)
-        if isinstance(photo, str | Path) and not is_web_file(photo) and Path(photo).is_dir():
+        # Path.is_dir raises errors of the system, such as for a name that is too long.
+        if isinstance(photo, str | Path) and not is_web_file(photo) and os.path.isdir(photo):  # noqa: PTH112
             within = find_photos(Path(photo))
             if not within:
                 raise NotFound(f"{photo} has no photos ({', '.join(PHOTO_SUFFIXES)})")
@@ -87,8 +88,12 @@ def pixels_of(photo: Photo) -> Pixels:
 def _read(photo: str | Path) -> bytes:
     if isinstance(photo, str) and is_web_file(photo):
         return download(photo)
-    if not os.path.lexists(photo):
-        raise NotFound(f"no such photo: {photo}")
+    try:
+        Path(photo).lstat()
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        raise NotFound(f"no such photo: {photo}") from None
+    except OSError as error:
+        raise DataError(f"cannot read {photo}: {error.strerror}") from error
     return read_file(Path(photo))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from pathlib import Path
 from typing import cast
 
 import torch
@@ -14,18 +15,20 @@ from alexnet.config import validate
 from alexnet.data.crops import default_views
 from alexnet.data.preprocessing import Preprocessing
 from alexnet.data.store import Store
-from alexnet.errors import CommandError
+from alexnet.errors import AlreadyExists, CommandError
 from alexnet.evaluation import metrics
 from alexnet.evaluation.inference import BATCH_SIZE, InferenceOptions
 from alexnet.evaluation.prediction_cache import predict_split
 from alexnet.evaluation.predictor import EnsemblePredictor, Predictor
-from alexnet.evaluation.run_evaluation import with_origin
+from alexnet.evaluation.run_evaluation import record, with_origin
 from alexnet.evaluation.views import parse_views
 from alexnet.hardware import choose_device
+from alexnet.io import is_left_over
 from alexnet.models.bundle import ModelBundle
 from alexnet.models.registry import LOGITS
 from alexnet.progress import ProgressBar, no_progress_bar
-from alexnet.runs.results import EvalResult, EvaluatedRun, ViewSet
+from alexnet.runs import predictions
+from alexnet.runs.results import EvalResult, EvaluatedRun, ViewSet, read_results
 from alexnet.tasks.classification import Classification
 
 
@@ -109,13 +112,18 @@ def evaluate_model(
     views: str | ViewSet = "",
     batch_size: int = BATCH_SIZE,
     progress: ProgressBar = no_progress_bar,
+    out: str | Path | None = None,
 ) -> EvalResult:
-    """The errors of a model in memory on a split, as `alexnet.evaluate` tests runs; nothing is saved.
+    """The errors of a model in memory on a split, as `alexnet.evaluate` tests runs.
+
+    With `out`, a new or empty folder or that of other tests of the same model, the result and the predictions
+    are saved there, for `alexnet compare`; otherwise nothing is saved.
 
     `views` are those of `Predictor.probabilities`, by default ten crops, or the center crop for a model that
     was not trained on mirrored images. Each image is scored exactly once. Calibration is not
     applied. CommandError for an ensemble (use `alexnet.evaluate`), a model that predicts boxes, or images
-    without labels; DataError if the store's classes or form are not the model's.
+    without labels; AlreadyExists if there is something else at `out`; DataError if the store's classes or
+    form are not the model's.
     """
     if isinstance(predictor, EnsemblePredictor):
         raise CommandError("an ensemble is tested by its directory: alexnet.evaluate(DIRECTORY, store)")
@@ -123,13 +131,28 @@ def evaluate_model(
         raise CommandError(f"{predictor.config.recipe} does not predict classes: use alexnet.evaluate")
     task = Classification(predictor.config, len(predictor.classes))
     name = predictor.config.recipe
+    if out is not None:
+        _refuse_taken(Path(out), name)
     with progress(f"testing {name}", len(store.split(split))) as advance:
         options = InferenceOptions(batch_size=batch_size, progress=advance)
         chosen = parse_views(views)
         chosen = chosen if chosen.name else replace(chosen, name=default_views(predictor.config.data.mirror))
         made = predict_split(task, predictor.bundle, store, split, chosen, options)
     tested = with_origin(metrics.evaluate_predictions(made), store, [])
-    return replace(tested, runs=(EvaluatedRun(name, name, None, None, ""),))
+    result = replace(tested, runs=(EvaluatedRun(name, name, None, None, "last"),))
+    if out is not None:
+        predictions.save(made, predictions.path_of(Path(out), split, chosen))
+        record(Path(out), result)
+    return result
+
+
+def _refuse_taken(folder: Path, name: str) -> None:
+    """AlreadyExists unless the folder is new, empty, or has only results of the model of this name."""
+    if not folder.exists() or (folder.is_dir() and all(map(is_left_over, folder.iterdir()))):
+        return
+    results = read_results(folder) if folder.is_dir() and not (folder / "config.json").exists() else []
+    if not results or any([run.run for run in each.runs] != [name] for each in results):
+        raise AlreadyExists(f"{folder} has something else than results of {name}: choose another folder")
 
 
 def _check_output(model: nn.Module, preprocessing: Preprocessing, classes: int) -> None:

@@ -37,6 +37,7 @@ from alexnet.runs.predictions import Predictions
 from alexnet.runs.results import ViewSet
 from alexnet.runs.run_dir import RunDir, members_of
 from alexnet.tasks.config import task_info
+from alexnet.text import counted
 
 SPLIT = "val"
 """The photos on which training was validated; those of another split, such as `test`, remain for the errors
@@ -214,7 +215,10 @@ def calibrate(
     )
     wrong = int((metrics.true_ranks(made.probabilities, made.labels) > 0).sum())
     if found.images < FEW_PHOTOS or not wrong:
-        options.log(f"warning: {found.images:,} photos, {wrong:,} of them wrong, are few to calibrate with")
+        options.log(
+            f"warning: only {counted(found.images, 'photo')} ({wrong:,} misclassified): the temperature is "
+            "uncertain"
+        )
     write_calibration(calibrated, found)
     return found
 

@@ -41,7 +41,7 @@ class ClassFolders:
     def add(self, photo: Path, wnid: str | None) -> Path:
         """The copy or link of the photo in the folder of a class, or in that of photos without a prediction.
 
-        CannotWrite if the disk refuses.
+        CannotWrite if the disk is full or not writable.
         """
         name = NOT_SURE if wnid is None else self._names[wnid]
         for number in count(1):

@@ -45,7 +45,6 @@ def predict_split(
     In a store of squares, the square counts as the photo. Runs where `model.model` is, whatever
     `options.device`; several processes as for `infer_images`.
 
-
     DataError if the store's classes are not the model's or its images were resized otherwise; WorkError
     if an image was not scored, or twice; CommandError as `scaled_views` and `task.infer`. A store resized
     with another filter, or one smaller than a scale, is a logged warning.

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
-from itertools import islice, tee
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -59,6 +59,8 @@ def rendered(pixels: Pixels, preprocessing: Preprocessing, scaled: Sequence[Scal
 
 _Item = TypeVar("_Item")
 _Row = TypeVar("_Row")
+_Rendered: TypeAlias = tuple[list[Pixels], tuple[int, int]] | AlexNetError
+"""The pixels (H, W, C) of each view of a photo and its size (height, width), or why it cannot be read."""
 
 
 class Predictor:
@@ -243,7 +245,8 @@ class Predictor:
         """(N, D) a layer's activations for the center view, flattened; by default those of the last hidden
         layer: (N, 4096) of `fc7` for AlexNet. N is 0 without photos.
 
-        CommandError lists the layers that exist.
+        CommandError, which lists the layers, if there is no such layer, or for a model without hidden layers;
+        errors as `predict` for a photo that cannot be read.
         """
         layer = layer or last_hidden_layer(self.model)
         rows = [self._features(squares, layer) for squares in self._squares(photos, self._batch_size)]
@@ -277,7 +280,9 @@ class Predictor:
     ) -> Iterator[npt.NDArray[np.float32] | AlexNetError]:
         """(K,) probabilities of each photo, not calibrated, or why it could not be read.
 
-        Photos are taken from `photos` as they are needed.
+        Each row sums to 1; its columns are `classes`. Photos are taken from `photos` as they are needed.
+        `views` as for `probabilities`; CommandError, when the first row is requested, if they do not exist or
+        the model does not support them.
         """
         task = Classification(self.config, len(self.classes))
         for each in self._rows(task, photos, scaled_views(self._bundle, self._views(views, task))):
@@ -290,27 +295,25 @@ class Predictor:
 
         Only the photos of one pass are in memory at a time.
         """
-        side, crop = self.preprocessing.side, self.preprocessing.crop
-        count = images_per_pass(scaled, rendered_sizes(scaled, (side, side)), crop, self._batch_size)
-        remaining = iter(photos)
-        while read := [self._read(photo, scaled) for photo in islice(remaining, count)]:
+        count, remaining = self._photos_per_pass(scaled), iter(photos)
+        while read := [self._rendered(_read(photo), scaled) for photo in islice(remaining, count)]:
             yield from self._inferred(task, read, scaled)
 
-    def _read(
-        self, photo: Photo, scaled: tuple[ScaledView, ...]
-    ) -> tuple[list[Pixels], tuple[int, int]] | AlexNetError:
-        """The views of a photo and its size, or why it could not be read."""
+    def _photos_per_pass(self, scaled: tuple[ScaledView, ...]) -> int:
+        side, crop = self.preprocessing.side, self.preprocessing.crop
+        return images_per_pass(scaled, rendered_sizes(scaled, (side, side)), crop, self._batch_size)
+
+    def _rendered(self, read: Pixels | AlexNetError, scaled: tuple[ScaledView, ...]) -> _Rendered:
+        """The views of a photo and its size, or why it has none."""
+        if isinstance(read, AlexNetError):
+            return read
         try:
-            pixels = pixels_of(photo)
-            return rendered(pixels, self.preprocessing, scaled), (pixels.shape[0], pixels.shape[1])
+            return rendered(read, self.preprocessing, scaled), (read.shape[0], read.shape[1])
         except AlexNetError as error:
             return error
 
     def _inferred(
-        self,
-        task: Task[_Row, Any, Any],
-        read: list[tuple[list[Pixels], tuple[int, int]] | AlexNetError],
-        scaled: tuple[ScaledView, ...],
+        self, task: Task[_Row, Any, Any], read: Sequence[_Rendered], scaled: tuple[ScaledView, ...]
     ) -> list[tuple[_Row, tuple[int, int]] | AlexNetError]:
         found: dict[int, tuple[_Row, tuple[int, int]] | AlexNetError] = {}
         items: list[tuple[tuple[tuple[int, int], ...], tuple[int, list[Pixels], tuple[int, int]]]] = []
@@ -394,12 +397,23 @@ class EnsemblePredictor(Predictor):
     def rows(
         self, photos: Iterable[Photo], views: str | ViewSet = ""
     ) -> Iterator[npt.NDArray[np.float32] | AlexNetError]:
-        """As `Predictor.rows`, of the mean."""
-        chosen, copies = self._views(views, self.task), tee(photos, len(self.members))
-        each_of = (member.rows(own, chosen) for member, own in zip(self.members, copies, strict=True))
-        for rows in zip(*each_of, strict=True):
-            read = [row for row in rows if not isinstance(row, AlexNetError)]
-            yield np.mean(read, axis=0) if len(read) == len(rows) else rows[0]
+        """As `Predictor.rows`: (K,) the mean of the members' probabilities; each photo is read once.
+
+        The error if one of the members cannot use the photo.
+        """
+        chosen, remaining = self._views(views, self.task), iter(photos)
+        task = Classification(self.config, len(self.classes))
+        tested = [(member, scaled_views(member.bundle, chosen)) for member in self.members]
+        count = min(member._photos_per_pass(scaled) for member, scaled in tested)
+        while read := [
+            [member._rendered(pixels, scaled) for member, scaled in tested]
+            for pixels in map(_read, islice(remaining, count))
+        ]:
+            found = [
+                member._inferred(task, own, scaled)
+                for (member, scaled), own in zip(tested, zip(*read, strict=True), strict=True)
+            ]
+            yield from map(_mean_or_error, zip(*found, strict=True))
 
 
 def load(path: str | Path, device: str | torch.device = "auto", batch_size: int = BATCH_SIZE) -> Predictor:
@@ -420,6 +434,26 @@ def _load_model(path: Path, device: str | torch.device, batch_size: int) -> Pred
     if path.is_dir():
         loaded = replace(loaded, calibration=read_calibration(RunDir(path)))
     return Predictor(loaded, batch_size)
+
+
+def _read(photo: Photo) -> Pixels | AlexNetError:
+    """The pixels (H, W, 3) of a photo, or why it cannot be read."""
+    try:
+        return pixels_of(photo)
+    except AlexNetError as error:
+        return error
+
+
+def _mean_or_error(
+    rows: Sequence[tuple[npt.NDArray[np.float32], tuple[int, int]] | AlexNetError],
+) -> npt.NDArray[np.float32] | AlexNetError:
+    """(K,) the mean of the rows of a photo, or the first error among them."""
+    made: list[npt.NDArray[np.float32]] = []
+    for each in rows:
+        if isinstance(each, AlexNetError):
+            return each
+        made.append(each[0])
+    return np.mean(made, axis=0)
 
 
 def _columns(prediction: Prediction) -> dict[str, Any]:

@@ -108,10 +108,11 @@ def evaluate(
 
     Predictions are saved in `RUN/predictions` and reused as long as the run is unchanged. Each run's result
     is saved in `RUN/evaluation.json`, that of an ensemble in its own directory. Nothing is saved for exported
-    files. Under `torchrun` the processes share the images, and all return the same.
+    files. Under `torchrun` and `srun` the processes share the images, and all return the same.
 
-    CommandError if runs cannot be tested or averaged so, or images have no labels; DataError if the
-    store's classes or form are not the models'; WorkError if a probability is NaN or Inf.
+    CommandError if a model does not support these views, the runs cannot be averaged, or images have no
+    labels; DataError if the store's classes or form are not the models'; WorkError if a probability is NaN or
+    Inf.
     """
     options = EvaluateOptions(
         split=split,

@@ -70,6 +70,7 @@ def photos_of(split: Split) -> OfficialPhotos:
                 f"{left_out.key} is not in the store, as it could not be read ({left_out.reason}), but each "
                 "photo must have a line: download the archive again, and prepare another store"
             )
+    split.verify()
     keys = split.keys()
     names = [name for name in map(official_name, keys) if name]
     if len(names) < len(keys) or not names:

@@ -32,7 +32,7 @@ class View(Protocol):
         ...
 
     def check(self, bundle: ModelBundle) -> None:
-        """CommandError if the model cannot be tested with these views."""
+        """CommandError if the model does not support these views."""
         ...
 
     def crops(self, height: int, width: int, crop: int) -> int:
@@ -68,17 +68,17 @@ class Crops:
         """Any model takes crops."""
 
     def crops(self, height: int, width: int, crop: int) -> int:
-        """V."""
+        """V, the number of positions."""
         return len(self.positions(height, width, crop))
 
     def multiply_adds(
         self, height: int, width: int, crop: int, of_crop: int, of_map: Callable[[int, int], int]
     ) -> int:
-        """See `View`."""
+        """V times those of a crop."""
         return self.crops(height, width, crop) * of_crop
 
     def probabilities(self, bundle: ModelBundle, images: Tensor) -> Tensor:
-        """See `View`."""
+        """(N, K) float32, rows sum to 1: the mean over the crops of uint8 `images` (N, H, W, C)."""
         positions = self.positions(images.shape[1], images.shape[2], bundle.preprocessing.crop)
         return each_crop(bundle.model, bundle.preprocessing, images, positions).mean(dim=1)
 
@@ -103,17 +103,17 @@ class Dense:
             )
 
     def crops(self, height: int, width: int, crop: int) -> int:
-        """The area, in crops."""
+        """The area of the photo divided by that of a crop, rounded up."""
         return math.ceil(height * width / crop**2)
 
     def multiply_adds(
         self, height: int, width: int, crop: int, of_crop: int, of_map: Callable[[int, int], int]
     ) -> int:
-        """See `View`: the photo and its mirror image."""
+        """Those of the class maps of the photo and of its mirror image."""
         return 2 * of_map(height, width)
 
     def probabilities(self, bundle: ModelBundle, images: Tensor) -> Tensor:
-        """See `View`."""
+        """(N, K) float32, rows sum to 1: the mean of uint8 `images` (N, H, W, C) and their mirror images."""
         plain = bundle.preprocessing.whole_input(images)
         reduced = _REDUCTIONS[cast(str, getattr(bundle.model, "map_reduction", "mean"))]
         slide = cast(Callable[[Tensor], Tensor], bundle.model.class_map)
@@ -186,7 +186,7 @@ def scaled_views_of(data: DataConfig, views: ViewSet, window: int = 0) -> tuple[
 
 
 def scaled_views(bundle: ModelBundle, views: ViewSet) -> tuple[ScaledView, ...]:
-    """As `scaled_views_of` the model's data; CommandError also where it cannot be tested so."""
+    """As `scaled_views_of` the model's data; CommandError also if the model does not support these views."""
     window = getattr(bundle.model, "crop", 0) if hasattr(bundle.model, "class_map") else 0
     scaled = scaled_views_of(bundle.preprocessing.data, views, window)
     for each in scaled:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from alexnet.data.decode import luma
+from alexnet.errors import CommandError
 from alexnet.evaluation.inference import testing
 from alexnet.fitting.image_classifier import ImageClassifier
 from alexnet.hardware import choose_device
@@ -21,6 +24,12 @@ from alexnet.training.last_layer import choose_strength
 
 _BATCH = 128
 """Images in one pass."""
+_ORDERS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "RGB": lambda images: images,
+    "BGR": lambda images: images.flip(1),
+    "L": lambda images: luma(images.movedim(1, -1))[:, None],
+}
+"""RGB images (N, 3, H, W) in each of `Preprocessing.channels`: (N, C, H, W)."""
 
 
 class AlexNetClassifier(ImageClassifier):
@@ -41,7 +50,11 @@ class AlexNetClassifier(ImageClassifier):
         device: str = "auto",
         random_state: int = 0,
     ) -> None:
-        """`model` is a run or a file of a network; `C` the inverse of the penalty, as in scikit-learn."""
+        """`model` is a run or a .safetensors file of a network; `C` the inverse of the penalty, as in
+        scikit-learn.
+
+        `fit` raises CommandError or DataError, both a ValueError, for other models.
+        """
         self.model = model
         self.C = C
         self.device = device
@@ -61,8 +74,13 @@ class AlexNetClassifier(ImageClassifier):
 
     def _features(self, images: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         """(2, N, D) features of the images and of their mirror images."""
-        loaded = bundle.load(find_weights(Path(self.model)), choose_device(self.device))
+        loaded = bundle.load(find_weights(Path(self.model)), choose_device(self.device), needs_weights=True)
         preprocessing = loaded.preprocessing
+        if not hasattr(loaded.model, "forward_features"):
+            raise CommandError(
+                f"{self.model}, of the recipe {loaded.config.recipe}, is not a network: choose a run or file "
+                "of one"
+            )
         found: list[torch.Tensor] = []
         with testing(loaded.model) as device:
             mean = preprocessing.central_mean().to(device)
@@ -71,8 +89,7 @@ class AlexNetClassifier(ImageClassifier):
                 pixels = self._pixels(images[start : start + _BATCH]).to(device)
                 size = (preprocessing.crop, preprocessing.crop)
                 resized = torch.nn.functional.interpolate(pixels, size, mode="bilinear", antialias=True)
-                in_order = resized.flip(1) if preprocessing.channels == "BGR" else resized
-                inputs = (in_order - mean) / divisor
+                inputs = (_ORDERS[preprocessing.channels](resized) - mean) / divisor
                 pair = torch.stack([inputs, inputs.flip(3)])
                 found.append(
                     torch.stack([loaded.model.forward_features(each) for each in pair])  # pyright: ignore[reportCallIssue]

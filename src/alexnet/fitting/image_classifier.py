@@ -20,6 +20,8 @@ from sklearn.utils.validation import (
 )
 
 _IMAGE_DIMENSIONS = (3, 4)
+_LEVELS = 100
+"""A wider range of values is not of fractions, whatever the image."""
 
 
 class ImageClassifier(ClassifierMixin, BaseEstimator):
@@ -55,9 +57,14 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):
         return self
 
     def predict_proba(self, X: Any) -> npt.NDArray[np.float64]:  # noqa: N803
-        """(N, K) probabilities; rows sum to 1, columns are `classes_`."""
+        """(N, K) probabilities; rows sum to 1, columns are `classes_`.
+
+        ValueError for arrays of other forms, and for fractions 0..1 after a fit to 0..255, or the other way.
+        """
         check_is_fitted(self)
-        return self._probabilities(self._checked(X, fitting=False))
+        images = self._checked(X, fitting=False)
+        self._refuse_other_range(images)
+        return self._probabilities(images)
 
     def predict(self, X: Any) -> npt.NDArray[Any]:  # noqa: N803
         """(N,) the most probable classes, of the type of `y`."""
@@ -83,6 +90,19 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):
                 f"{self.n_features_in_} features as input"
             )
         return array
+
+    def _refuse_other_range(self, images: npt.NDArray[Any]) -> None:
+        if images.dtype == np.uint8:  # it is always 0..255
+            return
+        low, high = self.range_
+        least, most = float(np.min(images)), float(np.max(images))
+        fractions = 0 <= least < most <= 1 and high - low > _LEVELS
+        levels = 0 <= low < high <= 1 and most - least > _LEVELS
+        if fractions or levels:
+            raise ValueError(
+                f"X has values in {least:g}..{most:g}, but the images of the fit had {low:g}..{high:g}: use "
+                "the same range for both"
+            )
 
     def _pixels(self, images: npt.NDArray[Any]) -> torch.Tensor:
         """(n, 3, H, W) float32 in 0..255."""

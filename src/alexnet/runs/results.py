@@ -185,8 +185,9 @@ class Rate:
 
     @classmethod
     def of(cls, errors: int, images: int) -> Rate:
-        """The rate for this number of errors among this number of images."""
-        return cls(errors / images, wilson_interval(errors, images))
+        """The rate for this number of errors among this number of images; ValueError without images."""
+        interval = wilson_interval(errors, images)
+        return cls(errors / images, interval)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -365,10 +366,16 @@ NORMAL_97_5 = 1.959963984540054
 
 
 def wilson_interval(errors: float, images: float) -> tuple[float, float]:
-    """Wilson's 95 % interval of an error rate, as fractions; valid also at 0 errors and for few images.
+    """Wilson's 95 % interval of an error rate: (low, high), fractions in 0..1; valid also at 0 errors and for
+    few images.
+
+    `errors` is in 0..`images`; both may be effective numbers that are not whole. ValueError unless `images`
+    is above 0.
 
     Source: Wilson 1927, "Probable inference, the law of succession, and statistical inference".
     """
+    if images <= 0:
+        raise ValueError("an error rate needs at least one image")
     rate, z2 = errors / images, NORMAL_97_5**2
     middle = (rate + z2 / (2 * images)) / (1 + z2 / images)
     half = (
@@ -381,7 +388,9 @@ def wilson_interval(errors: float, images: float) -> tuple[float, float]:
 
 
 def balanced_rate(classes: Sequence[tuple[int, int]]) -> Rate:
-    """The mean of the error rates of classes, each as (errors, images), with its 95 % interval.
+    """The mean of the error rates of classes, each as (errors, images), with its 95 % interval; fractions.
+
+    ValueError without a class, or for a class without images.
 
     The interval is stratified by class: it is Wilson's for the effective number of images, with which a
     simple random sample would have the variance of the mean of the classes. For the variance, one error and
@@ -390,6 +399,8 @@ def balanced_rate(classes: Sequence[tuple[int, int]]) -> Rate:
     estimated from survey data", for effective sample sizes.
     """
     count = len(classes)
+    if not count or any(images <= 0 for _, images in classes):
+        raise ValueError("a balanced error rate needs at least one image of each class")
     mean = math.fsum(errors / images for errors, images in classes) / count
     rates = [((errors + 1) / (images + 2), images) for errors, images in classes]
     variance = math.fsum(rate * (1 - rate) / images for rate, images in rates) / count**2

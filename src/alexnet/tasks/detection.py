@@ -225,6 +225,7 @@ class Detection(Task[FoundObjects, DetectionPredictions, DetectionResult]):
     def metrics(self, saved: DetectionPredictions, store: Store) -> DetectionResult:
         """Average precision, with ILSVRC's rule for small objects; CommandError for a split without boxes."""
         part = store.split(saved.split)
+        part.verify()
         found = Detections(saved.images, saved.labels, saved.scores, saved.corners)
         wnids = [each.wnid for each in store.classes]
         return evaluate_detections(found, BoxTable.of_pictures(part), wnids, _pixels(part))

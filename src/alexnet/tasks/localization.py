@@ -161,8 +161,10 @@ class Localization(Task[LocatedClasses, LocalizationPredictions, LocalizationRes
         """
         whole = store.manifest.shape == "whole" and is_whole(saved.views)
         table = BoxTable.of_pictures if whole else BoxTable.of
-        part = store.split(saved.split)
-        true, train, classes = table(part), table(store.split("train")), len(store.classes)
+        part, train_part = store.split(saved.split), store.split("train")
+        for each in (part, train_part):
+            each.verify()
+        true, train, classes = table(part), table(train_part), len(store.classes)
         found = count_box_errors(RankedBoxes(saved.labels, saved.corners), part.labels, true, classes)
         others = baseline_boxes(saved.labels, train)
         baselines = {

@@ -103,6 +103,20 @@ def test_a_signal_where_nothing_can_be_lost_is_75_and_names_what_resumes(
     assert signal.getsignal(number) == before
 
 
+def test_only_commands_can_be_resumed() -> None:
+    assert stopping.RESUMED_BY.keys() <= program.VERBS.keys()
+
+
+@pytest.mark.parametrize("name", ["quickstart", "similar", "calibrate", "submit", "report"])
+def test_sigterm_ends_a_resumable_command_with_75(name, monkeypatch, capsys) -> None:
+    def command() -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setitem(sys.modules, f"alexnet.cli.{name}", SimpleNamespace(command=command))
+    assert program.main([name]) == 75
+    assert capsys.readouterr().err.endswith("nothing was lost: run the same command again\n")
+
+
 def test_ctrl_c_is_130(verb, capsys) -> None:
     def command() -> None:
         raise KeyboardInterrupt

@@ -36,6 +36,13 @@ def make_store(
     return folder
 
 
+def change_a_byte(shard: Path, within: bytes) -> None:
+    """Changes the first of these bytes where they first occur in a shard."""
+    contents = bytearray(shard.read_bytes())
+    contents[contents.index(within)] ^= 1
+    shard.write_bytes(contents)
+
+
 def _split(folder: Path, name: str, rows: Sequence[Record], shard_records: int) -> SplitEntry:
     shards = []
     for number, first in enumerate(range(0, len(rows), shard_records)):

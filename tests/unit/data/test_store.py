@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from unit.data.store_makers import make_store, row
+from unit.data.store_makers import change_a_byte, make_store, row
 
 from alexnet.data.manifest import read_manifest, write_manifest
 from alexnet.data.sources import Box
@@ -204,11 +204,7 @@ def test_a_newer_version_is_refused(folder: Path) -> None:
 
 
 def test_a_changed_byte_is_found_by_verify_and_by_the_first_image_read(folder: Path) -> None:
-    path = folder / "train-00000.arrow"
-    contents = bytearray(path.read_bytes())
-    where = contents.index(bytes([2]) * 12)
-    contents[where] ^= 1
-    path.write_bytes(contents)
+    change_a_byte(folder / "train-00000.arrow", bytes([2]) * 12)
     damage = r"train-00000.arrow is damaged \(its hash differs from the one in header.json\)"
     store = Store.open(folder)
     with pytest.raises(DataError, match=damage):
@@ -219,6 +215,15 @@ def test_a_changed_byte_is_found_by_verify_and_by_the_first_image_read(folder: P
         Store.open(folder).split("train").key(3)
     with pytest.raises(DataError, match=damage):
         Store.open(folder, verify=True)
+
+
+@pytest.mark.parametrize("part", [False, True])
+def test_a_changed_box_is_found_where_no_image_is_read(folder: Path, part: bool) -> None:
+    change_a_byte(folder / "train-00002.arrow", np.float32(BOXES[1].x0).tobytes())
+    split = Store.open(folder).split("train")
+    Store.open(folder).split("val").verify()
+    with pytest.raises(DataError, match=r"train-00002.arrow is damaged \(its hash differs"):
+        (split.part(np.array([9])) if part else split).verify()
 
 
 def test_a_changed_mean_image_is_refused(folder: Path) -> None:

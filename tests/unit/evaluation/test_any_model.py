@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,9 @@ import torch
 from torch import nn
 
 import alexnet
+from alexnet.cli.main import main
 from alexnet.data.store import Store
-from alexnet.errors import CommandError
+from alexnet.errors import AlreadyExists, CommandError
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +74,27 @@ def test_the_default_views_are_those_of_the_training(store: Store, tmp_path: Pat
     for mirror, views in (("yes", "ten"), ("no", "center")):
         run = tiny.run(tmp_path / mirror, store, f"data.mirror={mirror}")
         assert str(alexnet.evaluate_model(alexnet.load(run.path, device="cpu"), store).views) == views
+
+
+def test_saved_results_are_compared_with_those_of_a_run(
+    store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, out = tiny.run(tmp_path / "run", store), tmp_path / "results" / "brightness"
+    alexnet.evaluate(run.path, store, views="ten", device="cpu")
+    predictor = alexnet.wrap_model(
+        brightness(), store, input_size=64, mean=(0, 0, 0), std=(1, 1, 1), name="brightness", device="cpu"
+    )
+    for views in ("ten", "center", "ten"):
+        alexnet.evaluate_model(predictor, store, views=views, out=out)
+    assert main(["compare", str(run.path), str(out), "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)["runs"]
+    assert [each["views"] for each in rows] == ["ten", "center", "ten"]
+    assert rows[2]["top1_error"] == 0
+    assert rows[2]["difference"] == pytest.approx(rows[0]["top1_error"])
+    other = alexnet.wrap_model(brightness(), store, input_size=64, name="other", device="cpu")
+    for taken in (run.path, out, tmp_path):
+        with pytest.raises(AlreadyExists, match="something else than results of other"):
+            alexnet.evaluate_model(other, store, out=taken)
 
 
 def test_what_does_not_fit_is_refused(store: Store) -> None:

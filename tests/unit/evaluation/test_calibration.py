@@ -153,7 +153,7 @@ def test_calibrating_a_run_saves_what_its_predictions_give(make_run, store, caps
     assert confident.sum() == found.kept
     assert (made.argmax(axis=1) != saved.labels)[confident].sum() == found.kept_errors
     assert read_calibration(run) == found
-    assert "has no test split besides val" in notes[0] and "few to calibrate" in notes[1]
+    assert "has no test split besides val" in notes[0] and "the temperature is uncertain" in notes[1]
     code = main(["calibrate", str(run.path), "--store", str(store.path), "--device", "cpu", "--json"])
     assert code == 0
     assert (

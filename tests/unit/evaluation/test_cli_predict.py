@@ -115,6 +115,17 @@ def test_unreadable_photos_are_named_and_counted_and_the_rest_is_done(make_run, 
     assert out.count("unreadable:") == 3
 
 
+def test_a_path_that_the_system_refuses_is_reported_and_the_rest_is_done(make_run, folder, capsys) -> None:
+    too_long = folder / ("x" * 300 + ".jpg")
+    code, out, err = predict(capsys, too_long, folder, "--model", make_run("run").path, "--json")
+    assert code == 3
+    refused, *others = json.loads(out)
+    assert (refused["image"], "error" in refused) == (str(too_long), True)
+    assert "cannot read" in refused["error"]
+    assert len(others) == 3 and all("classes" in each for each in others)
+    assert "1 of 4 photos could not be read" in err
+
+
 def test_many_photos_in_many_batches_keep_their_predictions(make_run, tmp_path, capsys) -> None:
     run = make_run("run")
     for number in range(60):

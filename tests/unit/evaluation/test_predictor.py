@@ -13,9 +13,12 @@ from tiny import predict
 
 import alexnet
 from alexnet.data.decode import UnreadableImage
+from alexnet.data.photos import pixels_of
+from alexnet.data.preprocessing import Preprocessing
 from alexnet.data.resize import FILTERS, to_square, warp
 from alexnet.errors import CommandError, DataError
-from alexnet.evaluation.predictor import EnsemblePredictor, Predictor
+from alexnet.evaluation import predictor
+from alexnet.evaluation.predictor import EnsemblePredictor, Predictor, rendered
 
 from .conftest import CLASSES, SIDE, jpeg, make_net, write_checkpoint
 
@@ -180,6 +183,40 @@ def test_an_ensemble_predicts_the_mean_of_its_members(net, store, photos, tmp_pa
     broken.write_bytes(b"no photo")
     found = both.attempt([files[0], broken])
     assert isinstance(found[1], UnreadableImage) and not isinstance(found[0], UnreadableImage)
+
+
+def test_an_ensemble_reads_each_photo_once(net, store, photos, monkeypatch: pytest.MonkeyPatch) -> None:
+    members = [Predictor(net), Predictor(replace(net, model=make_net(store, seed=5).model))]
+    files, read = val_photos(photos)[:3], list[object]()
+    wanted = np.mean([each.probabilities(files, "center") for each in members], axis=0)
+
+    def once(photo: object) -> np.ndarray:
+        if photo in read:
+            raise UnreadableImage("the file was replaced meanwhile")
+        read.append(photo)
+        return pixels_of(photo)
+
+    monkeypatch.setattr(predictor, "pixels_of", once)
+    found = EnsemblePredictor(members).probabilities(iter(files), "center")
+    np.testing.assert_allclose(found, wanted, atol=1e-6)
+    assert read == files
+
+
+@pytest.mark.parametrize("refusing", [0, 1])
+def test_a_photo_that_one_member_refuses_has_no_mean(
+    net, photos, monkeypatch: pytest.MonkeyPatch, refusing: int
+) -> None:
+    members = [Predictor(net), Predictor(replace(net, preprocessing=replace(net.preprocessing)))]
+    files, refused = val_photos(photos)[:2], members[refusing].preprocessing
+
+    def refuse_first(pixels: np.ndarray, preprocessing: Preprocessing, scaled: object) -> list[np.ndarray]:
+        if preprocessing is refused and np.array_equal(pixels, pixels_of(files[0])):
+            raise UnreadableImage("too long for this model")
+        return rendered(pixels, preprocessing, scaled)
+
+    monkeypatch.setattr(predictor, "rendered", refuse_first)
+    error, row = EnsemblePredictor(members).rows(files, "center")
+    assert isinstance(error, UnreadableImage) and not isinstance(row, UnreadableImage)
 
 
 def test_models_of_other_classes_have_no_mean(net) -> None:

@@ -1,4 +1,4 @@
-"""`alexnet evaluate` as torchrun starts it: real processes, real AlexNet."""
+"""`alexnet evaluate` as torchrun and srun start it: real processes, real AlexNet."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ import pytest
 import torch
 
 from alexnet.data.preprocessing import Preprocessing
+from alexnet.distributed import _PORTS
 from alexnet.models.bundle import ModelBundle
 from alexnet.models.config import ModelConfig
 from alexnet.models.registry import build
@@ -37,24 +39,47 @@ def run(store, tmp_path: Path) -> Iterator[RunDir]:
     shutil.rmtree(made.checkpoints)  # large
 
 
-def start(rank: int, world_size: int, port: int, words: list[str]) -> subprocess.Popen[str]:
-    environment = {
+def of_torchrun(rank: int, world_size: int, port: int) -> dict[str, object]:
+    return {
         "RANK": rank,
         "LOCAL_RANK": rank,
         "WORLD_SIZE": world_size,
         "MASTER_ADDR": "localhost",
         "MASTER_PORT": port,
-        "OMP_NUM_THREADS": 1,
     }
+
+
+def of_srun(rank: int, world_size: int, job: int) -> dict[str, object]:
+    return {
+        "SLURM_JOB_ID": job,
+        "SLURM_STEP_ID": 0,
+        "SLURM_STEP_NODELIST": "localhost",
+        "SLURM_NTASKS": world_size,
+        "SLURM_PROCID": rank,
+        "SLURM_LOCALID": rank,
+    }
+
+
+def start(variables: dict[str, object], words: list[str]) -> subprocess.Popen[str]:
+    environment = {**variables, "OMP_NUM_THREADS": 1}
     command = [sys.executable, "-W", "error", "-m", "alexnet", "evaluate", *words]
-    variables = os.environ | {name: str(value) for name, value in environment.items()}
-    return subprocess.Popen(command, env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    changed = os.environ | {name: str(value) for name, value in environment.items()}
+    return subprocess.Popen(command, env=changed, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def free_port() -> int:
     with socket.socket() as listening:
         listening.bind(("localhost", 0))
         return listening.getsockname()[1]
+
+
+def job_with_a_free_port() -> int:
+    """The number of a job whose port nobody uses."""
+    for job in range(os.getpid(), os.getpid() + len(_PORTS)):
+        with socket.socket() as listening, suppress(OSError):
+            listening.bind(("localhost", _PORTS[job % len(_PORTS)]))
+            return job
+    raise AssertionError("all ports are in use")
 
 
 @pytest.mark.slow
@@ -66,10 +91,13 @@ def test_one_two_and_three_processes_give_the_same_digits(run: RunDir, store, vi
     saved = predictions.path_of(run.path, "val", name)
     rows: list[np.ndarray] = []
     printed: list[dict] = []
-    for world_size in (1, 2, 3):
+    for world_size, place, number in (
+        (1, of_torchrun, free_port()),
+        (2, of_srun, job_with_a_free_port()),
+        (3, of_torchrun, free_port()),
+    ):
         saved.unlink(missing_ok=True)
-        port = free_port()
-        processes = [start(rank, world_size, port, words) for rank in range(world_size)]
+        processes = [start(place(rank, world_size, number), words) for rank in range(world_size)]
         outputs = [process.communicate() for process in processes]
         assert [process.returncode for process in processes] == [0] * world_size, outputs
         assert [out for out, _ in outputs[1:]] == [""] * (world_size - 1)

@@ -18,10 +18,13 @@ from sklearn.utils.estimator_checks import estimator_checks_generator
 from alexnet import recipes
 from alexnet.config import override
 from alexnet.data.classes import Class
+from alexnet.data.decode import luma
 from alexnet.data.preprocessing import Preprocessing
+from alexnet.errors import CommandError, DataError
 from alexnet.fitting.classic_estimators import SiftFisherClassifier, SparseCodingClassifier
 from alexnet.fitting.estimator import AlexNetClassifier
 from alexnet.models import bundle
+from alexnet.models.alexnet import AlexNet
 from alexnet.models.bundle import ModelBundle
 from alexnet.models.registry import build_run
 
@@ -29,25 +32,28 @@ MEAN = (100.0, 120.0, 140.0)
 
 
 @cache
-def tiny_network(normalization: str = "mean-and-std", bgr: bool = False) -> str:
+def tiny_network(normalization: str = "mean-and-std", bgr: bool = False, gray: bool = False) -> str:
     """The path of a file with an `alexnet-small` of few maps and random weights.
 
-    With `bgr` the same model for inputs in that order.
+    With `bgr` the same model for inputs in that order; with `gray` one for gray images.
     """
     settings = ["model.architecture.widths=[8,8,8,8,8,8,8]", "data.input_size=32", "data.image_size=40"]
+    if gray:
+        settings += ["data.channels=1", "data.pca_lighting=none", "data.color_jitter=0"]
     config = override(recipes.get("alexnet-small"), [*settings, f"data.normalization={normalization}"])
     resized = {"shape": "square", "resize": "crop", "resampling": "bicubic, antialiased"}
     mean = torch.tensor(MEAN[::-1] if bgr else MEAN)
     if normalization == "mean-image":
         mean = mean.expand(40, 40, 3).clone()
+    channels = config.data.channels
     preprocessing = Preprocessing(
         config.data,
-        mean,
-        torch.full((3,), 60.0),
-        torch.ones(3),
-        torch.eye(3),
+        mean[..., :channels],
+        torch.full((channels,), 60.0),
+        torch.ones(channels),
+        torch.eye(channels),
         resized,
-        "BGR" if bgr else "RGB",
+        "L" if gray else "BGR" if bgr else "RGB",
     )
     torch.manual_seed(0)
     model = build_run(config, 2).eval()
@@ -120,6 +126,43 @@ def test_bytes_keep_their_range_in_every_type() -> None:
     model = AlexNetClassifier(tiny_network(), C=0.01, device="cpu").fit(images, labels)
     floats = model.predict_proba(images.astype(np.float64))
     np.testing.assert_allclose(floats, model.predict_proba(images), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("fitted", "predicted", "message"),
+    [
+        (1.0, 1 / 255, r"X has values in 0\..*, but the images of the fit had 0\.\.255"),
+        (1 / 255, 1.0, r"X has values in .*, but the images of the fit had 0\..*: use the same range"),
+    ],
+)
+def test_fractions_are_not_taken_for_gray_levels(fitted: float, predicted: float, message: str) -> None:
+    images, labels = stripes(24, 0)
+    of_fit = images if fitted == 1 else images * fitted
+    model = AlexNetClassifier(tiny_network(), C=0.01, device="cpu").fit(of_fit, labels)
+    with pytest.raises(ValueError, match=message):
+        model.predict(images.astype(np.float64) * predicted)
+    model.predict(of_fit[:1])
+    model.predict(images)  # uint8 is always 0..255
+
+
+def test_a_network_for_gray_images_gets_their_luma() -> None:
+    images, labels = stripes(24, 0)
+    gray = luma(images)
+    path = tiny_network(gray=True)
+    wanted = AlexNetClassifier(path, C=0.01, device="cpu").fit(gray, labels).predict_proba(gray)
+    found = AlexNetClassifier(path, C=0.01, device="cpu").fit(images, labels).predict_proba(images)
+    np.testing.assert_allclose(found, wanted, atol=0.05)
+
+
+def test_a_model_without_layers_or_weights_is_refused(tmp_path: Path, monkeypatch) -> None:
+    images, labels = stripes(8, 0)
+    onnx = tmp_path / "model.onnx"
+    onnx.write_bytes(b"not read")
+    with pytest.raises(DataError, match=r"model\.onnx"):
+        AlexNetClassifier(str(onnx), device="cpu").fit(images, labels)
+    monkeypatch.delattr(AlexNet, "forward_features")
+    with pytest.raises(CommandError, match=r"of the recipe alexnet-small, is not a network"):
+        AlexNetClassifier(tiny_network(), device="cpu").fit(images, labels)
 
 
 def test_a_penalty_of_zero_is_an_error_of_scikit_learn() -> None:

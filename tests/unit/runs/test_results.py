@@ -25,6 +25,7 @@ from alexnet.runs.results import (
     ViewSet,
     balanced_rate,
     read_results,
+    wilson_interval,
 )
 
 RESULT = EvalResult(
@@ -72,6 +73,18 @@ def test_scores_of_classes_and_their_means_are_listed() -> None:
     assert values["balanced_error"] == pytest.approx((0.4 + 0.25) / 2)
     assert values["balanced_interval"] == list(RESULT.balanced.interval)
     assert values["macro_f1"] == pytest.approx((12 / 21 + 30 / 39) / 2)
+
+
+def test_an_error_rate_without_images_is_refused() -> None:
+    for rate in (
+        lambda: Rate.of(0, 0),
+        lambda: wilson_interval(0, 0),
+        lambda: balanced_rate([(0, 2), (0, 0)]),
+    ):
+        with pytest.raises(ValueError, match="at least one image"):
+            rate()
+    with pytest.raises(ValueError, match="at least one image"):
+        balanced_rate([])
 
 
 def test_a_class_without_images_is_in_no_mean() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 from torch import Tensor, nn
-from unit.data.store_makers import make_store, row
+from unit.data.store_makers import change_a_byte, make_store, row
 
 from alexnet import recipes
 from alexnet.cli.main import main
@@ -211,3 +212,15 @@ def test_a_model_without_background_is_refused(store: Store) -> None:
         TASK.infer(other, (), [])
     with pytest.raises(CommandError, match="no objects with --views center: a detector needs dense"):
         Predictor(net).predict([], "center")
+
+
+def test_a_changed_box_is_noticed_though_predictions_are_saved(
+    store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, copy = run_of(store, tmp_path), shutil.copytree(store.path, tmp_path / "copy")
+    words = ["evaluate", str(run.path), "--store", str(copy), "--views", "center", "--device", "cpu"]
+    assert main(words) == 0
+    (box,) = store.split("val").boxes(0)
+    change_a_byte(copy / "val-00000.arrow", np.float32(box.y1).tobytes())
+    assert main(words) == 3
+    assert "val-00000.arrow is damaged (its hash differs" in capsys.readouterr().err

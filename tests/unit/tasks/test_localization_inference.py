@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 from unit.data.memory_source import examples, source
+from unit.data.store_makers import change_a_byte
 
 from alexnet import recipes
 from alexnet.cli.main import main
@@ -253,3 +255,16 @@ def test_models_views_and_photos_without_boxes_are_refused(
     net = replace(loaded(store), preprocessing=replace(net.preprocessing, resized=warped))
     with pytest.raises(CommandError, match="warped or padded"):
         Predictor(net).predict([])
+
+
+@pytest.mark.parametrize("split", ["val", "train"])
+def test_a_changed_box_is_noticed_though_predictions_are_saved(
+    store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str], split: str
+) -> None:
+    run, copy = run_of(store, tmp_path), shutil.copytree(store.path, tmp_path / "copy")
+    words = ["evaluate", str(run.path), "--store", str(copy), "--views", "center", "--device", "cpu"]
+    assert main(words) == 0
+    (box,) = store.split(split).boxes(0)
+    change_a_byte(copy / f"{split}-00000.arrow", np.float32(box.y1).tobytes())
+    assert main(words) == 3
+    assert f"{split}-00000.arrow is damaged (its hash differs" in capsys.readouterr().err
