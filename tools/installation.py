@@ -14,9 +14,13 @@ import tempfile
 import venv
 from pathlib import Path
 
-_COMES_FROM_THE_WHEEL = """
-import alexnet, pathlib, sys
+_CHECKS = r"""
+import alexnet, importlib.metadata, pathlib, re, sys
 assert pathlib.Path(alexnet.__file__).is_relative_to(sys.prefix), alexnet.__file__
+description = importlib.metadata.metadata("alexnet").get_payload()
+assert description.startswith("# alexnet"), description[:80]
+links = re.findall(r"\]\((?!https?://).*?\)", description)
+assert not links, f"links that lead nowhere on a package index: {links}"
 """
 _COMMANDS = (
     "--version",
@@ -44,7 +48,7 @@ def try_wheel(wheel: Path, folder: Path) -> None:
     pip = (sys.executable, "-m", "pip", "--python", commands / "python")
     _run(folder, *pip, "install", "--quiet", "--no-deps", "--ignore-installed", wheel.absolute())
     _run(folder, *pip, "check")
-    _run(folder, commands / "python", "-c", _COMES_FROM_THE_WHEEL)
+    _run(folder, commands / "python", "-c", _CHECKS)
     for words in _COMMANDS:
         _run(folder, commands / "alexnet", *words.split())
 
