@@ -13,7 +13,7 @@ import sys
 from typing import Any, cast
 
 import h11
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 from alexnet.text import printable
 from alexnet.web.security import HEADERS
@@ -73,7 +73,8 @@ class Connection(H11Protocol):
     @property
     def is_idle(self) -> bool:
         """Whether no response is being made for it."""
-        return self.cycle is None or self.cycle.response_complete
+        cycle = cast(RequestResponseCycle | None, self.cycle)  # None before the first request
+        return cycle is None or cycle.response_complete
 
     def handle_events(self) -> None:
         """Limits the time of what the client must send next."""

@@ -124,16 +124,16 @@ class _Unpickler(pickle._Unpickler):  # pyright: ignore[reportPrivateUsage]
     It is Python's own, since the faster one in C allocates a memo of any size that a file names.
     """
 
-    def find_class(self, module_name: str, global_name: str, /) -> Any:
+    def find_class(self, module: str, name: str) -> Any:
         allowed = {
             ("numpy", "ndarray"): "ndarray",  # an argument of `_reconstruct`, never called
             ("numpy", "dtype"): np.dtype,
             ("numpy.core.multiarray", "_reconstruct"): _empty_array,
             ("numpy._core.multiarray", "_reconstruct"): _empty_array,
         }
-        found = allowed.get((module_name, global_name))
+        found = allowed.get((module, name))
         if found is None:
-            raise pickle.UnpicklingError(f"it asks for {module_name}.{global_name}, which no batch holds")
+            raise pickle.UnpicklingError(f"it asks for {module}.{name}, which no batch holds")
         return found
 
 
