@@ -14,6 +14,9 @@ TRAIN, VALIDATION, TEST = "train", "val", "test"
 """`val` chooses among candidates and nothing else; errors on `test` are reported."""
 TEST_FRACTION, VALIDATION_FRACTION = 0.2, 0.2
 """Of each class: what is held out for `test`, and then of the rest for `val`."""
+ENOUGH_VALIDATION, MAX_VALIDATION_FRACTION = 100, 0.4
+"""Number of photos that `val` gets of small sets, and at most this fraction: fewer choose at random, and the
+refit uses them for training anyway."""
 
 
 def with_three_splits(source: Source, group_by: str = "") -> Source:
@@ -35,7 +38,7 @@ def with_three_splits(source: Source, group_by: str = "") -> Source:
             made if VALIDATION in kept else hold_out(made, TEST_FRACTION, group_by), VALIDATION, TEST
         )
     if VALIDATION not in made.splits:
-        made = hold_out(made, VALIDATION_FRACTION, group_by)
+        made = hold_out(made, _validation_fraction(len(made.splits[TRAIN])), group_by)
     if not {VALIDATION, TEST} <= set(made.splits):
         raise DataError(
             f"{source.path} has too few photos to hold some out for a test: add some, four or more per class"
@@ -53,6 +56,11 @@ def with_three_splits(source: Source, group_by: str = "") -> Source:
         origins={name: origin for name, origin in made.origins.items() if name in made.splits},
         left_out=[*source.left_out, *unlabeled],
     )
+
+
+def _validation_fraction(photos: int) -> float:
+    """What is held out of this number of training photos."""
+    return min(max(VALIDATION_FRACTION, ENOUGH_VALIDATION / photos), MAX_VALIDATION_FRACTION)
 
 
 def _renamed(source: Source, old: str, new: str) -> Source:

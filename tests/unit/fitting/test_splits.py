@@ -34,18 +34,26 @@ def counts(found: Source) -> dict[str, list[int]]:
     return {name: np.bincount(each.labels, minlength=3).tolist() for name, each in found.splits.items()}
 
 
-def test_of_one_split_a_fifth_of_each_class_is_held_out_twice() -> None:
-    found = with_three_splits(source(train=split(50, "train")))
-    assert counts(found) == {"train": 3 * [32], "val": 3 * [8], "test": 3 * [10]}
+@pytest.mark.parametrize(
+    ("photos", "wanted"),
+    [(500, (320, 80, 100)), (250, (160, 40, 50)), (150, (87, 33, 30)), (100, (48, 32, 20)), (50, (24, 16, 10))],
+)
+def test_a_fifth_of_each_class_is_tested_and_a_fifth_of_the_rest_or_100_photos_choose(
+    photos: int, wanted: tuple[int, int, int]
+) -> None:
+    """Of each of three classes: of all 1,500, of 750, 450 and 300 photos; two fifths at most, as of 150."""
+    found = with_three_splits(source(train=split(photos, "train")))
+    train, val, test = wanted
+    assert counts(found) == {"train": 3 * [train], "val": 3 * [val], "test": 3 * [test]}
     keys = [each.key(index) for each in found.splits.values() for index in range(len(each))]
-    assert len(keys) == len(set(keys)) == 150
+    assert len(keys) == len(set(keys)) == 3 * photos
 
 
 @pytest.mark.parametrize("name", ["val", "test"])
 def test_the_only_other_split_is_the_one_that_is_reported(name: str) -> None:
     given = {"train": split(10, "train"), name: split(7, "other")}
     found = with_three_splits(source(**given))
-    assert counts(found) == {"train": 3 * [8], "val": 3 * [2], "test": 3 * [7]}
+    assert counts(found) == {"train": 3 * [6], "val": 3 * [4], "test": 3 * [7]}
     assert found.splits["test"] is given[name]
 
 
@@ -59,7 +67,7 @@ def test_three_splits_stay_as_they_are() -> None:
 
 def test_unlabeled_photos_are_left_out_and_named() -> None:
     found = with_three_splits(source(train=split(10, "train"), test=split(4, "test", label=-1)))
-    assert counts(found) == {"train": [6, 6, 6], "val": [2, 2, 2], "test": [2, 2, 2]}
+    assert counts(found) == {"train": [5, 5, 5], "val": [3, 3, 3], "test": [2, 2, 2]}
     assert [each.what for each in found.left_out] == ["test (12 photos)"]
 
 
