@@ -48,9 +48,7 @@ class Connection(H11Protocol):
         self._expected: object = None
         self._receiving_timer: asyncio.TimerHandle | None = None
         self._sending_timer: asyncio.TimerHandle | None = None
-        transport.set_write_buffer_limits(
-            0
-        )  # so that `pause_writing` is called as soon as a client must read
+        transport.set_write_buffer_limits(0)  # `pause_writing` is called as soon as a client must read
         self._limit_receiving()
         every = [each for each in cast(set[Connection], self.connections) if each.is_open]
         if len(every) > most_connections():
