@@ -47,8 +47,8 @@ def make_optimizer(model: nn.Module, config: OptimizerConfig) -> torch.optim.Opt
             return torch.optim.SGD(groups, config.lr, config.momentum, nesterov=config.nesterov, fused=True)
         case "adamw":
             return torch.optim.AdamW(groups, config.lr, (config.momentum, 0.999), eps=1e-8, fused=True)
-        case name:
-            assert_never(name)
+        case _:
+            assert_never(config.name)
 
 
 def set_learning_rates(

@@ -249,6 +249,7 @@ def test_a_star_is_trained_after_what_it_is_initialized_from_and_stops_when_time
         RunDir.create(run.path, config)
 
     monkeypatch.setattr(runner, "create_run", create)
+    monkeypatch.setattr(runner, "initialized_config", lambda config, *rest: config)  # there are no weights
     monkeypatch.setattr(runner, "train_run", training)
     with pytest.raises(Stopped, match=f"{STAR.name}: checkpoint saved"):
         deadline = time.monotonic() + 150
