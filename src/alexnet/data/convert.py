@@ -58,7 +58,7 @@ def convert_store(
     `NUMBER.cls` and `NUMBER.json` (key, WNID, class name). Boxes are not written.
 
     AlreadyExists if there is something at `out`; CommandError for other forms and splits, and images without
-    labels; CannotWrite if the disk refuses.
+    labels; CannotWrite if the disk is full or not writable.
     """
     if to not in FORMS:
         raise CommandError(f"unknown format {to!r}; it must be one of {', '.join(FORMS)}")

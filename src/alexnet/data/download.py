@@ -320,7 +320,7 @@ def _length(response: Any) -> int | None:
 def append_blocks(response: Any, part: Path, most_bytes: int, progress: BytesReceived) -> None:
     """Appends to the file `part` what can be read from `response`, in blocks.
 
-    WorkError if the disk refuses; TooLong for more than `most_bytes`.
+    WorkError if the disk is full or not writable; TooLong for more than `most_bytes`.
     """
     try:
         file = part.open("ab")

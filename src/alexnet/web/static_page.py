@@ -136,7 +136,7 @@ class WebPage:
     def write(self, net: ModelBundle, views: ViewsName) -> list[str]:
         """Writes the page for the graph in `MODEL_FILE`, which takes photos; returns lines to print.
 
-        WorkError if the disk refuses.
+        WorkError if the disk is full or not writable.
         """
         graph = _read(self.folder / MODEL_FILE)
         import_map = json.dumps(
