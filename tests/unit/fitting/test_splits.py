@@ -36,7 +36,13 @@ def counts(found: Source) -> dict[str, list[int]]:
 
 @pytest.mark.parametrize(
     ("photos", "wanted"),
-    [(500, (320, 80, 100)), (250, (160, 40, 50)), (150, (87, 33, 30)), (100, (48, 32, 20)), (50, (24, 16, 10))],
+    [
+        (500, (320, 80, 100)),
+        (250, (160, 40, 50)),
+        (150, (87, 33, 30)),
+        (100, (48, 32, 20)),
+        (50, (24, 16, 10)),
+    ],
 )
 def test_a_fifth_of_each_class_is_tested_and_a_fifth_of_the_rest_or_100_photos_choose(
     photos: int, wanted: tuple[int, int, int]
