@@ -340,7 +340,7 @@ def _write(place: Path, files: Mapping[str, bytes], chance: random.Random) -> No
 
 
 def _maybe_changed(name: str, data: bytes, chance: random.Random) -> bytes:
-    if name.endswith(".png") or chance.random() < 0.5:
+    if name.endswith(".png") or chance.random() < 0.8:
         return data
     return data.replace(b"1", b"9" * 5000, 1) if chance.random() < 0.1 else _changed(data, chance)
 
