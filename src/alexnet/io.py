@@ -99,7 +99,7 @@ def is_abandoned(path: Path) -> bool:
     if not is_left_over(path) or writer is None:
         return False
     host, number = writer.groups()
-    return host in (None, _host()) and not is_running(int(number))
+    return host in (None, host_name()) and not is_running(int(number))
 
 
 def is_running(process: int) -> bool:
@@ -126,10 +126,10 @@ def _cannot_write(path: Path, error: OSError) -> CannotWrite:
 
 def unfinished_path(path: Path) -> Path:
     """The temporary path of this process for `path`: `.NAME.HOST-PID.part`, hidden, beside it."""
-    return path.with_name(f".{path.name}.{_host()}-{os.getpid()}{_UNFINISHED}")
+    return path.with_name(f".{path.name}.{host_name()}-{os.getpid()}{_UNFINISHED}")
 
 
-def _host() -> str:
+def host_name() -> str:
     """The name of this machine, as part of a file's name without dots."""
     return re.sub("[^A-Za-z0-9-]", "_", platform.node())
 

@@ -8,7 +8,6 @@ finds the notes of all shards finishes the store, as `prepare` does after an int
 from __future__ import annotations
 
 import os
-import platform
 import re
 import shutil
 import tempfile
@@ -37,7 +36,7 @@ from alexnet.data.sources import Source, SourceSplit
 from alexnet.data.store import Store
 from alexnet.errors import CommandError, WorkError
 from alexnet.hardware import cpu_count
-from alexnet.io import exclusive_lock, is_running
+from alexnet.io import exclusive_lock, host_name, is_running
 
 
 @dataclass(frozen=True, order=True)
@@ -152,8 +151,7 @@ def _own_folder(path: Path, part: Part) -> Generator[Path]:
     parts = path / PARTS_FOLDER
     parts.mkdir(exist_ok=True)
     _remove_abandoned(parts)
-    host = re.sub("[^A-Za-z0-9-]", "_", platform.node())
-    prefix = f"{part.number}-of-{part.count}.{host}.{os.getpid()}."
+    prefix = f"{part.number}-of-{part.count}.{host_name()}.{os.getpid()}."
     folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parts))
     try:
         yield folder
@@ -165,10 +163,9 @@ def _own_folder(path: Path, part: Part) -> Generator[Path]:
 
 def _remove_abandoned(parts: Path) -> None:
     """Removes the folders of killed processes of this machine."""
-    host = re.sub("[^A-Za-z0-9-]", "_", platform.node())
     for folder in parts.iterdir():
         _, *of = folder.name.split(".")
-        if of[:1] == [host] and len(of) == 3 and of[1].isdigit() and not is_running(int(of[1])):
+        if of[:1] == [host_name()] and len(of) == 3 and of[1].isdigit() and not is_running(int(of[1])):
             shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -222,17 +219,17 @@ def _missing(path: Path, tasks: Sequence[ShardTask], count: int) -> dict[Part, i
 
 
 def _joined(path: Path, finish: Callable[[], Store]) -> Store:
-    """The finished store: of processes that find all shards at the same time, one finishes it."""
-    parts = path / PARTS_FOLDER
-    parts.mkdir(exist_ok=True)
+    """The finished store: of processes that find all shards at the same time, one finishes it.
+
+    They lock the folder of notes, which no process removes.
+    """
+    notes = path / store_notes.FOLDER
     try:
-        with exclusive_lock(parts, wait=True):
+        with exclusive_lock(notes, wait=True):
             if not (path / MANIFEST_FILE).exists():
                 return finish()
             (path / FINGERPRINT_FILE).unlink(missing_ok=True)
             return Store.open(path)
     finally:
-        with suppress(OSError):  # other processes have folders there, or the store is finished
-            parts.rmdir()
         with suppress(OSError):
-            path.joinpath(f".{PARTS_FOLDER}.lock").unlink()
+            path.joinpath(f".{notes.name}.lock").unlink()

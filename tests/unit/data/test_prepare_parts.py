@@ -191,6 +191,42 @@ def test_parts_that_finish_at_the_same_time_join_once(photos, expected, tmp_path
     assert contents(store) == expected
 
 
+def test_a_process_that_ends_while_another_joins_waits_for_the_same_lock(
+    photos, expected, tmp_path, monkeypatch
+) -> None:
+    """The folder of parts, which is removed when it is empty, is gone before the first process has joined."""
+    store, join, lock = tmp_path / "store", module._finish, prepare_parts.exclusive_lock
+    results, comes, locked = queue.Queue[PartResult | BaseException](), threading.Event(), list[int]()
+
+    def work() -> None:
+        try:
+            results.put(make(photos, store, "2/2"))
+        except BaseException as error:
+            results.put(error)
+        finally:
+            comes.set()
+
+    def noticed(folder: Path, wait: bool = False):
+        locked.append(folder.stat().st_ino)
+        if len(locked) == 2:
+            comes.set()
+        return lock(folder, wait)
+
+    def interrupted(*arguments):
+        threading.Thread(target=work, daemon=True).start()
+        comes.wait()
+        return join(*arguments)
+
+    make(photos, store, "1/2")
+    monkeypatch.setattr(module, "_finish", interrupted)
+    monkeypatch.setattr(prepare_parts, "exclusive_lock", noticed)
+    assert make(photos, store, "2/2").store is not None
+    found = results.get()
+    assert isinstance(found, PartResult) and found.store is not None
+    assert len(locked) == 2 and len({*locked}) == 1
+    assert contents(store) == expected
+
+
 def test_a_folder_that_another_process_begins_meanwhile_is_a_store(tmp_path, monkeypatch) -> None:
     store, is_ours = tmp_path / "store", module._is_ours
     store.mkdir()

@@ -38,7 +38,7 @@ def predictions(rows: np.ndarray, wnids: list[str]) -> Predictions:
 
 def split(*keys: str, unreadable: tuple[UnreadableFile, ...] = ()) -> SimpleNamespace:
     manifest = SimpleNamespace(unreadable=unreadable)
-    return SimpleNamespace(name="test", manifest=manifest, keys=lambda: list(keys))
+    return SimpleNamespace(name="test", manifest=manifest, keys=lambda: list(keys), verify=lambda: None)
 
 
 def numbered(*numbers: int) -> SimpleNamespace:
