@@ -21,6 +21,8 @@ from alexnet.training.last_layer import FOLDS, last_layer_inputs
 
 MAX_PHOTOS = 10_000
 """With more photos the logistic regressions take many minutes."""
+FEW_PHOTOS, MORE_FOLDS = 2000, 10
+"""Up to this number of photos there are more folds, so that each model is trained on more of them."""
 MOST_SUSPECTS = 100
 MAX_OF_LABEL, MIN_OF_OTHER = 0.05, 0.5
 """Probability of its label below which, and of another class above which, a photo is suspicious."""
@@ -66,7 +68,8 @@ def out_of_fold_probabilities(
     """
     numbers = np.unique(np.array(groups), return_inverse=True)[1]
     of_class = [np.unique(numbers[labels == label]).size for label in np.unique(labels)]
-    folds, found = min(FOLDS, max(of_class)), np.full((len(labels), classes), np.nan)
+    most = MORE_FOLDS if len(labels) <= FEW_PHOTOS else FOLDS
+    folds, found = min(most, max(of_class)), np.full((len(labels), classes), np.nan)
     if folds < 2:
         return found
     division = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
