@@ -151,9 +151,13 @@ def _lines(run: Path, made: FitResult, options: FitOptions) -> list[str]:
     """What was chosen, and what to type next."""
     from alexnet.fitting.fit import MODEL_FILE
     from alexnet.runs.run_dir import FIT_STORE
+    from alexnet.text import percentage
 
     fit, last = made.fit, made.evaluations[-1]
-    alone = f" ({fit.members[0]} alone)" if len(fit.members) > 1 else ""
+    alone = ""
+    if len(fit.members) > 1:
+        wrong = percentage(made.evaluations[0].result.top1.error)
+        alone = f" ({fit.members[0]} alone, which misclassifies {wrong}; the average is the directory {run})"
     earlier = f", {fit.used_minutes:.1f} with earlier calls" if fit.used_minutes > made.minutes else ""
     same = ["--group-by", options.group_by] if options.group_by else []
     same += ["--drop-duplicates"] if options.drop_duplicates else []

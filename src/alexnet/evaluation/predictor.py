@@ -268,6 +268,11 @@ class Predictor:
     def _task_for_photos(self, top: int | None, min_score: float | None) -> Task[Any, Any, Any]:
         if top is not None and top < 1:
             raise CommandError(f"top must be at least 1, got {top}")
+        if isinstance(min_score, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise CommandError(
+                f"min_score must be a number from 0 to 1, got {min_score!r}: that of a calibration is "
+                "predictor.calibration.min_score"
+            )
         return self.task.for_photos(top, min_score)
 
     def _views(self, views: str | ViewSet, task: Task[Any, Any, Any]) -> ViewSet:

@@ -138,11 +138,7 @@ def _refuse_no_graph(runs: Sequence[Path], members: Sequence[ModelBundle], graph
             others = [
                 str(other) for other, each in zip(runs, members, strict=True) if each.config.classic is None
             ]
-            instead = (
-                f"export {' or '.join(others)}, or this one to .safetensors"
-                if others
-                else "export to .safetensors"
-            )
+            instead = f"export {' or '.join(others)}" if others else "export to .safetensors"
             name = member.config.recipe if len(runs) == 1 else str(run)
             raise CommandError(f"{name} is not a network, so ONNX cannot represent it: {instead}")
         if graph.takes == "photo" and not task_info(member.config.training.loss).classifies:

@@ -122,6 +122,8 @@ def test_files_that_are_not_photos_are_refused(classifier, tmp_path: Path) -> No
             classifier.predict([wrong])
     with pytest.raises(CommandError, match="at least 1"):
         classifier.predict([], top=0)
+    with pytest.raises(CommandError, match="min_score must be a number from 0 to 1, got 'auto'"):
+        classifier.predict([], min_score="auto")
 
 
 def test_load_takes_a_run_folder_or_its_weights(make_run, photos) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -28,11 +28,13 @@ def draw_predictions(
     true_names: Sequence[str],
     top: Sequence[Sequence[tuple[str, float]]],
     title: str = "",
+    named: Literal["true class", "label"] = "true class",
 ) -> Figure:
     """Each photo above its true class and bars of its most probable classes (name, probability).
 
     The bar of the true class is orange and its name bold, if it is among them; the title of the photo states
-    whether it is. `title` is the figure's. Source: figure 4, left.
+    whether it is, unless the names are doubted labels (`named`). `title` is the figure's. Source: figure 4,
+    left.
     """
     columns = max(1, min(PHOTOS_PER_ROW, len(images)))
     rows = max(1, -(-len(images) // columns))
@@ -43,11 +45,11 @@ def draw_predictions(
     for place, (image, true_name, best) in enumerate(zip(images, true_names, top, strict=True)):
         row, column = 2 * (place // columns), place % columns
         photo = grid[row, column]
-        show(photo, image, verdict(true_name, [name for name, _ in best]))
+        show(photo, image, verdict(true_name, [name for name, _ in best]) if named == "true class" else "")
         photo.set_anchor("S")  # photos of any shape are placed just above their names
         _draw_bars(grid[row + 1, column], true_name, best)
     put_title(figure, title)
-    figure.supxlabel("Above the bars: the true class; orange: its predicted probability", fontsize=9)
+    figure.supxlabel(f"Above the bars: the {named}; orange: its predicted probability", fontsize=9)
     return figure
 
 

@@ -40,7 +40,7 @@ def labels_to_check(fit: Fit, store: Store, keep: Keep) -> list[Section]:
         alt_text = (
             f"{len(shown)} photos with bars of the predicted class and of the label. {in_words(labels, top)}."
         )
-        return Drawn(draw_predictions(list(squares), labels, top, "Labels to check"), alt_text)
+        return Drawn(draw_predictions(list(squares), labels, top, "Labels to check", "label"), alt_text)
 
     figure = drawn(make, "labels to check", keep)
     return [Section("Labels to check", [figure, suspects_table(fit, SUSPECTS_SHOWN)])]

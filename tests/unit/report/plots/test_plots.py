@@ -85,6 +85,17 @@ def records(steps_per_epoch: int, scale: float) -> list[dict]:
     return lines
 
 
+def test_labels_that_are_doubted_are_not_called_true() -> None:
+    """The bars of a doubted label are not the most probable classes, so there is no rank."""
+    figures = [
+        draw_predictions([np.zeros((8, 8, 3), np.uint8)], ["hen"], [[("cat", 0.9), ("hen", 0.01)]], "", named)
+        for named in ("true class", "label")
+    ]
+    texts = [[axes.get_title() for axes in figure.axes] + [figure.get_supxlabel()] for figure in figures]
+    assert "true class ranked 2" in texts[0]
+    assert "true class" not in " ".join(texts[1]) and "the label" in texts[1][-1]
+
+
 def test_curves_of_runs_with_other_batches_share_the_epochs() -> None:
     figure = draw_curves({"small": records(20, 2.0), "large": records(10, 1.0)})
     loss, error = figure.axes
