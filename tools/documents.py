@@ -95,7 +95,7 @@ TEXTS: dict[str, Callable[[], str]] = {
 
 PICTURES: dict[str, Callable[[Path], tuple[Figure, str]]] = {
     "why-so-long": why_so_long.picture,
-    "whole-tiny": whole_tiny.picture,
+    "whole-tiny": whole_tiny.picture,  # for results.md, when something is recorded
     "own-photos-candidates": own_photos.picture,
     "response-norm": lecture.response_norm_picture,
     "contest": lecture.contest_picture,

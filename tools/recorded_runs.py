@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-from dataclasses import replace
 
 from alexnet import recipes
 from alexnet.errors import CommandError
@@ -201,10 +200,14 @@ def _after(
     epochs: int,
     init_from: str = "",
     views: tuple[str, ...] = MANY_VIEWS,
+    name: str = "",
 ) -> RecordedRun:
-    """A run of a later model; all have the same schedule, from the recipe's initial learning rate to 0."""
+    """A run of a later model; all have the same schedule, from the recipe's initial learning rate to 0.
+
+    Its name begins with those of the photos and their size; `name` replaces that of the recipe.
+    """
     return RecordedRun(
-        name=f"{source.name}-side-{side}-{recipe}",
+        name=f"{source.name}-side-{side}-{name or recipe}",
         recipe=recipe,
         source=source,
         side=side,
@@ -297,24 +300,19 @@ _BATCHNORM = (
 )
 """AlexNet with batch normalization after each convolution, as in VGG, and no response normalization."""
 _LONGER = tuple(
-    replace(made, name=f"{IMAGENETTE.name}-side-{SMALL_SIDE}-{LONG_EPOCHS}-epochs-{name}")
-    for name, made in (
-        (
-            name,
-            _after(
-                *(IMAGENETTE, SMALL_SIDE, recipe, f"Later models, trained longer: {shows}"),
-                *("data.input_size=64", "training.batch_size=128", *overrides),
-                epochs=LONG_EPOCHS,
-                views=VIEWS,
-            ),
-        )
-        for name, recipe, shows, overrides in (
-            ("alexnet-2012", "alexnet-2012", "AlexNet.", ()),
-            ("alexnet-2012-batchnorm", "alexnet-2012", "AlexNet with batch normalization.", (_BATCHNORM,)),
-            ("vgg-a", "vgg-a", "VGG-A without normalization.", _GLOROT),
-            ("vgg-a-lrn", "vgg-a-lrn", "VGG-A with response normalization.", _GLOROT),
-            ("vgg-a-batchnorm", "vgg-a-batchnorm", "VGG-A with batch normalization.", ("data.scales=[0,0]",)),
-        )
+    _after(
+        *(IMAGENETTE, SMALL_SIDE, recipe, f"Later models, trained longer: {shows}"),
+        *("data.input_size=64", "training.batch_size=128", *overrides),
+        epochs=LONG_EPOCHS,
+        views=VIEWS,
+        name=f"{LONG_EPOCHS}-epochs-{name}",
+    )
+    for name, recipe, shows, overrides in (
+        ("alexnet-2012", "alexnet-2012", "AlexNet.", ()),
+        ("alexnet-2012-batchnorm", "alexnet-2012", "AlexNet with batch normalization.", (_BATCHNORM,)),
+        ("vgg-a", "vgg-a", "VGG-A without normalization.", _GLOROT),
+        ("vgg-a-lrn", "vgg-a-lrn", "VGG-A with response normalization.", _GLOROT),
+        ("vgg-a-batchnorm", "vgg-a-batchnorm", "VGG-A with batch normalization.", ("data.scales=[0,0]",)),
     )
 )
 FULL_SIDE, FULL_INPUT, FULL_EPOCHS = 224, 200, 100

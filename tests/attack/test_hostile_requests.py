@@ -9,7 +9,8 @@ import resource
 import socket
 import subprocess
 import sys
-from contextlib import ExitStack, suppress
+from collections.abc import Generator
+from contextlib import ExitStack, contextmanager, suppress
 from urllib.parse import urlsplit
 
 import odd_uploads
@@ -75,12 +76,22 @@ def connected(url: str, timeout: float = 30) -> socket.socket:
     return socket.create_connection(("127.0.0.1", urlsplit(url).port), timeout=timeout)
 
 
-def test_clients_whose_bodies_are_not_read_shut_nobody_out(url: str, monkeypatch) -> None:
+@contextmanager
+def all_connections(
+    url: str, monkeypatch: pytest.MonkeyPatch, request_bytes: bytes
+) -> Generator[list[socket.socket]]:
+    """As many clients as the server admits, four here, each of which has sent these bytes."""
     monkeypatch.setattr(connections, "MAX_CONNECTIONS", 4)
     with ExitStack() as stack:
         clients = [stack.enter_context(connected(url)) for _ in range(4)]
         for client in clients:
-            client.sendall(UNREAD)
+            client.sendall(request_bytes)
+        yield clients
+
+
+def test_clients_whose_bodies_are_not_read_shut_nobody_out(url: str, monkeypatch) -> None:
+    with all_connections(url, monkeypatch, UNREAD) as clients:
+        for client in clients:
             assert client.recv(65536).startswith(b"HTTP/1.1 404")
             client.sendall(b"x")  # uvicorn's own timer ends here
         assert send(f"{url}/health").status == 200
@@ -88,11 +99,7 @@ def test_clients_whose_bodies_are_not_read_shut_nobody_out(url: str, monkeypatch
 
 def test_clients_that_upload_slowly_shut_nobody_out(url: str, monkeypatch) -> None:
     """All connections have requests, so the oldest one is closed."""
-    monkeypatch.setattr(connections, "MAX_CONNECTIONS", 4)
-    with ExitStack() as stack:
-        clients = [stack.enter_context(connected(url)) for _ in range(4)]
-        for client in clients:
-            client.sendall(SLOW)
+    with all_connections(url, monkeypatch, SLOW):
         for _ in range(3):
             assert send(f"{url}/health").status == 200
 

@@ -125,10 +125,10 @@ def test_the_place_of_a_process_among_those_of_srun(
 def test_processes_of_srun_meet_on_the_first_node_each_step_at_a_port_of_its_own(
     step: pytest.MonkeyPatch,
 ) -> None:
-    asked: list[dict[str, object]] = []
+    joined: list[dict[str, object]] = []
 
     def fails(*_: object, **named: object) -> None:
-        asked.append(named)
+        joined.append(named)
         raise RuntimeError("connectFullMesh failed: Connection refused")
 
     step.setattr(torch.distributed, "init_process_group", fails)
@@ -136,8 +136,8 @@ def test_processes_of_srun_meet_on_the_first_node_each_step_at_a_port_of_its_own
         step.setenv("SLURM_STEP_ID", number)
         with pytest.raises(WorkError, match=r"^rank 3 could not connect"), distributed.running(CPU):
             raise AssertionError("not reached")
-    assert [(each["rank"], each["world_size"]) for each in asked] == 3 * [(3, 4)]
-    first, again, other = (str(each["init_method"]) for each in asked)
+    assert [(each["rank"], each["world_size"]) for each in joined] == 3 * [(3, 4)]
+    first, again, other = (str(each["init_method"]) for each in joined)
     assert first == again != other
     assert first.startswith("tcp://node01:")
 

@@ -316,14 +316,14 @@ def _modern(photos: PhotoCounts, seed: int, length: _Length) -> Candidate:
     return Candidate(MODERN, "AlexNet as one would build it today, from random weights", config)
 
 
-def _fisher(photos: PhotoCounts, seed: int, max_minutes: float, part: int = 0) -> Candidate:
-    """Trained on `part` of the photos, all if 0."""
+def _fisher(photos: PhotoCounts, seed: int, max_minutes: float, part: int | None = None) -> Candidate:
+    """Trained on `part` photos, by default on all."""
     side = photos.side
     settings = [f"data.image_size={side}", f"data.input_size={side}", f"training.seed={seed}"]
     settings += [f"classic.sample_descriptors={FISHER_DESCRIPTORS}", "classic.classifier=least-squares"]
     config = override(recipes.get("sift-fv"), settings)
     title = "SIFT and color as Fisher vectors, linear classifiers"
-    if part and part < photos.train:
+    if part is not None and part < photos.train:
         config = override(config, [f"data.max_images={part}"])
         title += f", on {part:,} of the photos"
     return Candidate(FISHER, title, config, max_minutes=max_minutes)

@@ -483,7 +483,9 @@ class _Fitting:
             left = 60 * self.options.minutes - used - self._after_training(photos)
             done = has_finished(RunDir(self.run / again).metrics_file)
             config = RunDir(self.run / name).config()
-            if result.init_from is None or config.data.max_images:  # of an earlier version; has photos enough
+            if result.init_from is None:  # a fit of an earlier version
+                continue
+            if config.data.max_images:  # with more photos to choose from it would use as many
                 continue
             if not done and seconds > left:
                 self.log(f"{name}: not retrained with the validation photos added: no time left")

@@ -9,7 +9,7 @@ from alexnet.errors import CommandError
 from alexnet.training.config import TrainingConfig
 
 NOTICEABLE_FRACTION = 0.05
-"""Fraction of the training images; if an epoch skips more than this, a line says so."""
+"""Fraction of the training images; if an epoch skips more than this, a line reports it."""
 
 
 @dataclass(frozen=True)

@@ -126,6 +126,14 @@ def test_a_pickle_that_runs_a_program_is_refused(tmp_path: Path, capsys: pytest.
     assert "a program ran" not in capsys.readouterr().out
 
 
+def refuses(folder: Path, file: str, data: bytes, message: str) -> None:
+    """CIFAR-10 with other contents of a file is refused."""
+    cifar_10(folder)
+    (folder / "cifar-10-batches-py" / file).write_bytes(data)
+    with pytest.raises(DataError, match=message):
+        open_source(folder)
+
+
 @pytest.mark.parametrize(
     "batch",
     [
@@ -140,10 +148,7 @@ def test_a_pickle_that_runs_a_program_is_refused(tmp_path: Path, capsys: pytest.
     ],
 )
 def test_broken_batches_are_refused(batch: bytes, tmp_path: Path) -> None:
-    cifar_10(tmp_path)
-    (tmp_path / "cifar-10-batches-py/data_batch_2").write_bytes(batch)
-    with pytest.raises(DataError, match=r"data_batch_2 .*: download it again"):
-        open_source(tmp_path)
+    refuses(tmp_path, "data_batch_2", batch, r"data_batch_2 .*: download it again")
 
 
 @pytest.mark.parametrize(
@@ -158,10 +163,7 @@ def test_broken_batches_are_refused(batch: bytes, tmp_path: Path) -> None:
     ids=["pickled again", "names as texts", "not UTF-8", "no list", "no names"],
 )
 def test_class_names_of_another_form_are_refused(meta: bytes, tmp_path: Path) -> None:
-    cifar_10(tmp_path)
-    (tmp_path / "cifar-10-batches-py/batches.meta").write_bytes(meta)
-    with pytest.raises(DataError, match=r"batches\.meta holds no list label_names as Python 2 wrote it"):
-        open_source(tmp_path)
+    refuses(tmp_path, "batches.meta", meta, r"batches\.meta holds no list label_names as Python 2 wrote it")
 
 
 @pytest.mark.parametrize(
@@ -176,7 +178,4 @@ def test_class_names_of_another_form_are_refused(meta: bytes, tmp_path: Path) ->
     ids=["memo", "bytes", "byte array", "float", "shape"],
 )
 def test_sizes_that_a_pickle_only_names_are_refused(batch: bytes, tmp_path: Path) -> None:
-    cifar_10(tmp_path)
-    (tmp_path / "cifar-10-batches-py/data_batch_2").write_bytes(batch)
-    with pytest.raises(DataError, match=r"data_batch_2 .*: download it again"):
-        open_source(tmp_path)
+    refuses(tmp_path, "data_batch_2", batch, r"data_batch_2 .*: download it again")

@@ -523,11 +523,11 @@ def test_a_file_of_unknown_size_on_a_web_server_has_a_limit(web, of_unknown_size
 
 def test_a_folder_on_a_web_server_has_a_limit(monkeypatch) -> None:
     """Each page of this server has links to two folders and a file."""
-    asked: list[str] = []
+    requested: list[str] = []
 
     class Endless:
         def ls(self, folder: str, detail: bool) -> list[str]:
-            asked.append(folder)
+            requested.append(folder)
             return [f"{folder}{name}" for name in ("a/", "b/", "photo.jpg")]
 
         def invalidate_cache(self) -> None:
@@ -537,9 +537,9 @@ def test_a_folder_on_a_web_server_has_a_limit(monkeypatch) -> None:
     monkeypatch.setattr(remote, "_MAX_FOLDERS", 100)
     with pytest.raises(DataError, match="more than 100 folders: use a part of it"):
         local_source("http://host/photos/")
-    assert len(asked) <= 100
-    asked.clear()
+    assert len(requested) <= 100
+    requested.clear()
     monkeypatch.setattr(remote, "_MAX_FILES", 20)
     with pytest.raises(DataError, match="more than 20 files"):
         local_source("http://host/photos/")
-    assert len(asked) <= 31
+    assert len(requested) <= 31

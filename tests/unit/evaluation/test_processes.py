@@ -74,7 +74,7 @@ def free_port() -> int:
 
 
 def job_with_a_free_port() -> int:
-    """The number of a job whose port nobody uses."""
+    """The number of a job whose port is free."""
     for job in range(os.getpid(), os.getpid() + len(_PORTS)):
         with socket.socket() as listening, suppress(OSError):
             listening.bind(("localhost", _PORTS[job % len(_PORTS)]))
