@@ -27,7 +27,7 @@ from attack.outcomes import Trial
 from attack.rank_attack import RankAttack
 from attack.request_attack import RequestAttack
 from attack.storm_attack import StormAttack
-from attack.subject import OBSERVED, Subject
+from attack.subject import OBSERVED_OF_MODELS, Subject
 
 from alexnet.hardware import cpu_count
 from tools import attacks
@@ -41,7 +41,13 @@ def trials(scratch: Path, seed: int, kinds: Sequence[str], killed: Sequence[str]
     """Trials without end, from this seed on: attacks of these kinds in turns, kills of these commands."""
     subject = Subject.make(scratch / "subject")
     makers: dict[str, Callable[[], Callable[[int], Iterable[Trial]]]] = {
-        "mutation": lambda: partial(_mutations, MutationAttack.on(subject, scratch)),
+        "mutation": lambda: partial(
+            _mutations,
+            [
+                MutationAttack.on(subject, scratch),
+                MutationAttack.on(Subject.make_models(scratch / "models"), scratch, OBSERVED_OF_MODELS),
+            ],
+        ),
         "kill": lambda: partial(_kills, KillAttack.on(subject, scratch, killed)),
         "input": lambda: InputAttack.on(subject, scratch).trials,
         "request": lambda: partial(_requests, stack.enter_context(RequestAttack.on(subject))),
@@ -55,9 +61,10 @@ def trials(scratch: Path, seed: int, kinds: Sequence[str], killed: Sequence[str]
                 yield from attack(number)
 
 
-def _mutations(attack: MutationAttack, seed: int) -> Iterator[Trial]:
-    for part, chance in itertools.product(OBSERVED, range(MUTATIONS)):
-        yield from attack.trials(part, MUTATIONS * seed + chance)
+def _mutations(attacks: Sequence[MutationAttack], seed: int) -> Iterator[Trial]:
+    for attack in attacks:
+        for part, chance in itertools.product(attack.observed, range(MUTATIONS)):
+            yield from attack.trials(part, MUTATIONS * seed + chance)
 
 
 def _kills(attack: KillAttack, seed: int) -> Iterator[Trial]:

@@ -1,9 +1,10 @@
-"""Damages one file at a time of a store, a run or an exported file."""
+"""Damages one file at a time of a store, a run, or a model of another form."""
 
 from __future__ import annotations
 
 import random
 import shutil
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 
 from attack.mutations import MUTATIONS, Mutation, mutate
 from attack.outcomes import Trial, judged
-from attack.subject import OBSERVED, Subject
+from attack.subject import OBSERVED, Observer, Subject
 
 
 @dataclass(frozen=True)
@@ -20,19 +21,23 @@ class MutationAttack:
 
     subject: Subject
     scratch: Path
-    usual: dict[str, list[Any]]
+    observed: Mapping[str, Sequence[Observer]]
+    """What is observed of each part."""
+    usual: Mapping[str, list[Any]]
 
     @classmethod
-    def on(cls, subject: Subject, scratch: Path) -> MutationAttack:
+    def on(
+        cls, subject: Subject, scratch: Path, observed: Mapping[str, Sequence[Observer]] = OBSERVED
+    ) -> MutationAttack:
         """Observes the undamaged subject, in copies."""
         usual: dict[str, list[Any]] = {}
-        for part, observers in OBSERVED.items():
+        for part, observers in observed.items():
             usual[part] = []
             for observe in observers:
                 copy = subject.copy(scratch / "copy")
                 usual[part].append(observe(copy))
                 shutil.rmtree(copy.folder)
-        return cls(subject, scratch, usual)
+        return cls(subject, scratch, observed, usual)
 
     def trials(self, part: str, seed: int) -> list[Trial]:
         """A random mutation of a random file of a part, for each thing that is observed of it."""
@@ -43,7 +48,7 @@ class MutationAttack:
     def trials_of(self, part: str, file: Path, mutation: Mutation, seed: int) -> list[Trial]:
         """The outcomes of a mutation of a file; none if it would not change it."""
         found: list[Trial] = []
-        for observe, wanted in zip(OBSERVED[part], self.usual[part], strict=True):
+        for observe, wanted in zip(self.observed[part], self.usual[part], strict=True):
             copy = self.subject.copy(self.scratch / "copy")
             try:
                 if mutate(copy.folder / file, mutation, random.Random(seed)):

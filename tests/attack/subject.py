@@ -1,4 +1,4 @@
-"""What is attacked: a small store, a finished run, a stopped run and an exported file.
+"""What is attacked: a small store, a finished run, a stopped run and an exported file, and other models.
 
 `observe_...` returns what a user would get from it, without times.
 """
@@ -10,6 +10,7 @@ import hashlib
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,15 +27,21 @@ from alexnet.data.store import Store
 from alexnet.data.store_inspection import inspect_store
 from alexnet.errors import Stopped
 from alexnet.evaluation.inference import InferenceOptions
+from alexnet.fitting.fit import MODEL_FILE
+from alexnet.fitting.record import Fit
 from alexnet.interop.export import export
+from alexnet.interop.model_repository import export_repository
 from alexnet.models import bundle
 from alexnet.runs.metrics_log import read_metrics
 from alexnet.runs.provenance import unfinished_note
 from alexnet.runs.results import read_results
-from alexnet.runs.run_dir import CHECKPOINTS, RunDir
+from alexnet.runs.run_dir import CHECKPOINTS, FIT_STORE, EnsembleDir, EnsembleMember, RunDir, find_weights
 from alexnet.training.run import train
 
 RUN, STOPPED, STORE, EXPORT, PHOTOS = "run", "stopped", "store", "net.safetensors", "photos"
+ONNX, REPOSITORY, AVERAGE, CLASSIFIER = "net.onnx", "repository", "average", "classifier"
+AVERAGED = ("one", "other")
+"""The members of `AVERAGE`."""
 SETTINGS = (
     *tiny.SETTINGS,
     "schedule.epochs=3",
@@ -64,6 +71,23 @@ class Subject:
         alexnet.evaluate(folder / RUN, store, device="cpu")
         features_of(RunDir(folder / RUN), store, options=InferenceOptions(device="cpu"))
         export(folder / RUN, folder / EXPORT)
+        return subject
+
+    @classmethod
+    def make_models(cls, folder: Path) -> Subject:
+        """Models of other forms: an ONNX file, a model repository, an ensemble and a fit."""
+        subject = cls(folder)
+        folder.mkdir()
+        store = tiny.store(folder)
+        for seed, name in enumerate(AVERAGED):
+            own = (*SETTINGS, f"training.seed={seed}")
+            train(tiny.RECIPE, store, folder / AVERAGE / name, *own, device="cpu")
+        members = [EnsembleMember(name=name, pretraining=False) for name in AVERAGED]
+        EnsembleDir(folder / AVERAGE).write(AVERAGE, members)
+        export(folder / AVERAGE / AVERAGED[0], folder / ONNX)
+        export_repository(folder / AVERAGE / AVERAGED[0], folder / REPOSITORY)
+        alexnet.evaluate(folder / AVERAGE, store, device="cpu")
+        alexnet.fit(folder / PHOTOS, folder / CLASSIFIER, minutes=0.1)
         return subject
 
     def copy(self, folder: Path) -> Subject:
@@ -105,6 +129,9 @@ def without_times(values: Any) -> Any:
     if isinstance(values, dict):
         return {key: without_times(each) for key, each in values.items() if key not in _TIMES}
     return [without_times(each) for each in values] if isinstance(values, list) else values
+
+
+Observer = Callable[[Subject], Any]
 
 
 def observe_store(subject: Subject) -> Any:
@@ -180,19 +207,65 @@ def observe_resumed(subject: Subject) -> Any:
     )
 
 
-def observe_export(subject: Subject) -> Any:
-    """What the exported file predicts, and its metadata."""
-    path = subject.folder / EXPORT
+def _observe_file(subject: Subject, name: str) -> Any:
+    """What an exported file or a model repository predicts, and its metadata."""
+    path = subject.folder / name
+    return repr(bundle.load_metadata(find_weights(path))), _predicted(subject, name)
+
+
+def _predicted(subject: Subject, name: str) -> Any:
     photo = next((subject.folder / PHOTOS).rglob("*.png"))
-    metadata = bundle.load_metadata(path)
-    predictor = alexnet.load(path, device="cpu")
-    return digest_of(predictor.probabilities([photo])), repr(metadata), repr(predictor.classes)
+    predictor = alexnet.load(subject.folder / name, device="cpu")
+    return digest_of(predictor.probabilities([photo])), repr(predictor.classes)
 
 
-OBSERVED: dict[str, tuple[Callable[[Subject], Any], ...]] = {
+observe_export, observe_onnx = (partial(_observe_file, name=name) for name in (EXPORT, ONNX))
+
+
+def observe_repository(subject: Subject) -> Any:
+    """What it predicts, and its files after it was written again over what is there."""
+    folder = subject.folder / REPOSITORY
+    before = _observe_file(subject, REPOSITORY)
+    export_repository(subject.folder / AVERAGE / AVERAGED[0], folder)
+    return before, [(path.name, digest_of(path.read_bytes())) for path in subject.files(REPOSITORY)]
+
+
+def observe_average(subject: Subject) -> Any:
+    """Its members, what they predict together, and their errors, read and computed again."""
+    folder = subject.folder / AVERAGE
+    results = alexnet.evaluate(folder, Store.open(subject.folder / STORE), device="cpu")
+    return (
+        EnsembleDir(folder).members(),
+        _predicted(subject, AVERAGE),
+        [without_times(each.to_dict()) for each in (*results, *read_results(folder))],
+    )
+
+
+def observe_classifier(subject: Subject) -> Any:
+    """What was chosen, what it predicts and when it is sure, its errors, and its one file."""
+    folder = subject.folder / CLASSIFIER
+    loaded = alexnet.load(folder, device="cpu")
+    results = alexnet.evaluate(folder, Store.open(folder / FIT_STORE), device="cpu")
+    return (
+        repr(Fit.read(folder)),
+        _predicted(subject, CLASSIFIER),
+        repr(loaded.calibration),
+        [without_times(each.to_dict()) for each in (*results, *read_results(folder))],
+        _predicted(subject, f"{CLASSIFIER}/{MODEL_FILE}"),
+    )
+
+
+OBSERVED: dict[str, tuple[Observer, ...]] = {
     STORE: (observe_store, observe_prepare),
     RUN: (observe_run,),
     STOPPED: (observe_resumed,),
     EXPORT: (observe_export,),
 }
 """What is observed of each part."""
+OBSERVED_OF_MODELS: dict[str, tuple[Observer, ...]] = {
+    ONNX: (observe_onnx,),
+    REPOSITORY: (observe_repository,),
+    AVERAGE: (observe_average,),
+    CLASSIFIER: (observe_classifier,),
+}
+"""The same of `Subject.make_models`."""

@@ -14,7 +14,7 @@ from attack.mutation_attack import MutationAttack
 from attack.outcomes import Trial
 from attack.rank_attack import RankAttack
 from attack.request_attack import RequestAttack
-from attack.subject import EXPORT, OBSERVED, RUN, STOPPED, STORE, Subject
+from attack.subject import EXPORT, OBSERVED, OBSERVED_OF_MODELS, RUN, STOPPED, STORE, Subject
 
 from alexnet import checksum
 from alexnet.cli.main import main
@@ -37,6 +37,12 @@ def damage(subject: Subject, tmp_path_factory: pytest.TempPathFactory) -> Mutati
 
 
 @pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> MutationAttack:
+    subject = Subject.make_models(tmp_path_factory.mktemp("attack") / "models")
+    return MutationAttack.on(subject, tmp_path_factory.mktemp("damaged"), OBSERVED_OF_MODELS)
+
+
+@pytest.fixture(scope="module")
 def kills(subject: Subject, tmp_path_factory: pytest.TempPathFactory) -> KillAttack:
     return KillAttack.on(subject, tmp_path_factory.mktemp("killed"))
 
@@ -50,6 +56,14 @@ def failed(trials: list[Trial]) -> list[Trial]:
 @pytest.mark.parametrize("part", OBSERVED)
 def test_random_damage_is_noticed_or_changes_nothing(damage: MutationAttack, part: str) -> None:
     assert not failed([trial for seed in SEEDS for trial in damage.trials(part, seed)])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", OBSERVED_OF_MODELS)
+def test_random_damage_to_a_model_of_any_form_is_noticed_or_changes_nothing(
+    models: MutationAttack, part: str
+) -> None:
+    assert not failed([trial for seed in SEEDS for trial in models.trials(part, seed)])
 
 
 @pytest.mark.parametrize(
