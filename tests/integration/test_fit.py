@@ -435,7 +435,7 @@ def test_views_that_are_not_calibrated_are_named(
     words = ["predict", str(photos / "rows" / "3.png"), "--model", str(fitted), "--device", "cpu", "--views"]
     assert main([*words, views]) == 0
     assert "not calibrated" not in capsys.readouterr().err
-    assert main([*words, "grid"]) == 0
+    assert main([*words, "multi-crop"]) == 0
     noted = f"note: the probabilities of these views are not calibrated; those of --views {views} are"
     assert noted in capsys.readouterr().err
 
@@ -479,7 +479,7 @@ def test_a_candidate_gets_what_those_before_it_leave(
     assert any(each.name == "sift-fv" and "not finished within" in each.reason for each in made.not_tried)
     (line,) = [line for line in lines if line.startswith("fine-tuned: ") and " instead of " in line]
     assert line.endswith("since others took longer than planned")
-    (tuned,) = [each for each in trained if each.schedule.epochs and each.data.train_splits == ("train",)]
+    (tuned,) = [each for each in trained if each.classic is None and each.schedule.epochs]
     assert 0 < 60 * tuned.schedule.minutes <= 4 * 60 - clock[0]
 
 

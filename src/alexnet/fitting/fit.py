@@ -263,7 +263,11 @@ class _Fitting:
         again = took * counts.refit if trained_on == photos[TRAIN] else 0.0
         planned = plan(counts, seconds, self.speed, self.seed, done, again)
         self._log_plan(planned, seconds, state)
-        state, start, planned_for = replace(state, not_tried=planned.not_tried), time.monotonic(), 0.0
+        state, start, planned_for = (
+            replace(state, not_tried=planned.not_tried),
+            time.monotonic(),
+            START_SECONDS,
+        )
         for candidate in planned.candidates:
             used = time.monotonic() - start
             late = max(0.0, used - planned_for - planned.spare)
@@ -315,7 +319,8 @@ class _Fitting:
         else:
             whole = 60 * self.options.minutes - self._left(state.splits)
             self.log(
-                f"note: these photos need about {duration(whole)} on this machine: only {LINEAR} is trained"
+                f"no time left for other candidates than {LINEAR}: with the report it will take about "
+                f"{duration(whole)}"
             )
         if planned.not_tried:
             self.log(f"not tried: {'; '.join(f'{each.name} ({each.reason})' for each in planned.not_tried)}")
