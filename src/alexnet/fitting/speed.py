@@ -58,8 +58,13 @@ class FisherSpeed:
 
     def slowed(self, factor: float) -> FisherSpeed:
         """Of a machine on which everything takes `factor` times as long."""
-        seconds = (self.per_descriptor, self.per_photo, self.per_pair, self.per_cube)
-        return FisherSpeed(*(factor * each for each in seconds), self.descriptors)
+        return FisherSpeed(
+            factor * self.per_descriptor,
+            factor * self.per_photo,
+            factor * self.per_pair,
+            factor * self.per_cube,
+            self.descriptors,
+        )
 
 
 def network_speed(device: torch.device, input_size: int) -> float:
