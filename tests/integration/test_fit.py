@@ -16,6 +16,7 @@ from PIL import Image
 
 import alexnet
 from alexnet.cli.main import main
+from alexnet.config import RunConfig
 from alexnet.data.store import Store, training_images
 from alexnet.errors import Busy, CommandError, Diverged, Stopped
 from alexnet.evaluation.calibration import CalibrateOptions, calibrate
@@ -34,6 +35,7 @@ CLASSES, PER_CLASS, SIDE = 3, 15, 64
 MINUTES = 5.0
 OPTIONS = FitOptions(minutes=MINUTES, workers=1, device="cpu")
 RESUMED = replace(OPTIONS, resume=True)
+SPEED = Speed(500.0, FisherSpeed(5e-5, 0.005, per_pair=5e-7, per_cube=2e-11))
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -42,11 +44,10 @@ def short() -> Iterator[None]:
 
     What is tried does not depend on the speed of the machine.
     """
-    speed = Speed(500.0, FisherSpeed(5e-5, 0.005, per_pair=5e-7, per_cube=2e-11))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fitting_candidates, "MAX_EPOCHS", 4)
         patch.setattr(fitting_candidates, "FISHER_DESCRIPTORS", 10**12)
-        patch.setattr(fitting, "measure_speed", lambda photos, device: speed)
+        patch.setattr(fitting, "measure_speed", lambda photos, device: SPEED)
         yield
 
 
@@ -208,6 +209,10 @@ def test_what_is_missing_is_named(photos: Path, tmp_path: Path) -> None:
         Image.fromarray(pixels).save(given / "rare" / f"{number}.png")
     fit_photos(given, tmp_path / "run", replace(RESUMED, log=lines.append))
     text = "\n".join(lines)
+    assert main(["report", str(tmp_path / "run"), "--out", str(tmp_path / "page"), "--detailed", "0"]) == 0
+    page = (tmp_path / "page" / "report.html").read_text("utf-8")
+    for shown in ("rows/broken.png", "1 class with no test photos", "Left out because they cannot be read"):
+        assert shown in page
     assert f"there is no fit in {tmp_path / 'run'} to continue: a new one is made" in text
     assert "skipped, unreadable:" in text and "rows/broken.png" in text
     assert "1 class with no test photos, so errors of these classes are unknown: rare" in text
@@ -316,7 +321,9 @@ def test_a_candidate_that_diverges_is_left_out(
     assert made.chosen and "fine-tuned" not in [each.name for each in made.candidates]
 
 
-def test_few_photos_of_each_class_are_enough(photos: Path, tmp_path: Path) -> None:
+def test_few_photos_of_each_class_are_enough(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """With fewer than five of each class, there are fewer folds for the search for label errors."""
     for name in ("rows", "diagonals"):
         (tmp_path / "few" / name).mkdir(parents=True)
@@ -324,6 +331,11 @@ def test_few_photos_of_each_class_are_enough(photos: Path, tmp_path: Path) -> No
             shutil.copy(photos / name / f"{number}.png", tmp_path / "few" / name)
     made = fit_photos(tmp_path / "few", tmp_path / "run", OPTIONS).fit
     assert made.chosen and made.splits == {"train": 4, "val": 2, "test": 2}
+    again = ["fit", str(tmp_path / "few"), "--run", str(tmp_path / "run"), "--resume", "--device", "cpu"]
+    assert main([*again, "--minutes", "5"]) == 0
+    printed = capsys.readouterr().out
+    assert "of 2 test photos" in printed and "so few photos say little about the error" in printed
+    assert "So few photos choose nearly at random" in printed and "95 % interval: " not in printed
 
 
 def test_a_finished_fit_is_only_continued_on_request(fitted: Path, photos: Path) -> None:
@@ -408,9 +420,68 @@ def test_a_fit_without_time_for_ten_crops_is_calibrated(
     monkeypatch.setattr(fitting, "TEN_CROPS_COST", 1e9)
     lines: list[str] = []
     fit_photos(photos, tmp_path / "run", replace(OPTIONS, minutes=0.1, log=lines.append))
-    for purpose in ("tested", "calibrated"):
-        assert any(line.startswith(f"{purpose} with the center crop only") for line in lines)
-    assert load(tmp_path / "run", "cpu").calibration is not None
+    told = [line for line in lines if "with the center crop, which is also what it predicts with" in line]
+    assert len(told) == 1
+    predictor, made = load(tmp_path / "run", "cpu"), Fit.read(tmp_path / "run")
+    assert predictor.calibration_for() is not None and str(predictor.default_views) == made.views == "center"
+    result, *_ = alexnet.evaluate(tmp_path / "run", device="cpu")
+    assert str(result.views) == "center"
+
+
+def test_views_that_are_not_calibrated_are_named(
+    fitted: Path, photos: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    views = load(fitted, "cpu").default_views.name
+    words = ["predict", str(photos / "rows" / "3.png"), "--model", str(fitted), "--device", "cpu", "--views"]
+    assert main([*words, views]) == 0
+    assert "not calibrated" not in capsys.readouterr().err
+    assert main([*words, "multi-crop"]) == 0
+    noted = f"note: the probabilities of these views are not calibrated; those of --views {views} are"
+    assert noted in capsys.readouterr().err
+
+
+def test_without_time_only_what_is_needed_is_done_and_the_rest_is_named(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines, run = list[str](), tmp_path / "run"
+    slow = replace(SPEED, network=1.0, last_layer=100.0)
+    monkeypatch.setattr(fitting, "measure_speed", lambda counts, device: slow)
+    made = fit_photos(photos, run, replace(OPTIONS, minutes=0.3, log=lines.append)).fit
+    assert made.chosen == ("linear",) and made.refit == () and not made.suspects
+    assert {"sift-fv", "fine-tuned"} <= {each.name for each in made.not_tried}
+    assert any(line.startswith("label errors are not searched for: that would take") for line in lines)
+    assert main(["report", str(run), "--out", str(run), "--detailed", "0"]) == 0
+    page = (run / "report.html").read_text("utf-8")
+    assert all(each.reason in page for each in made.not_tried)
+    assert "has no curves" not in page
+
+
+def test_a_candidate_gets_what_those_before_it_leave(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train, clock, lines, trained = fitting.train, [0.0], list[str](), list[RunConfig]()
+    slow = replace(SPEED, network=3.0)  # `fine-tuned` can use all the time
+    monkeypatch.setattr(fitting, "measure_speed", lambda counts, device: slow)
+    monkeypatch.setattr(fitting_candidates, "MAX_EPOCHS", 60)
+    monkeypatch.setattr(fitting_candidates, "FISHER_DESCRIPTORS", 1000)
+
+    def late(config: RunConfig, store: Any, place: Path, **options: Any) -> Any:
+        trained.append(config)
+        if config.classic is not None:
+            clock[0] += 60 * options["minutes"]
+            raise Stopped("stopped after some minutes", timed_out=True)
+        short = replace(config.schedule, minutes=0.0, epochs=min(config.schedule.epochs, 1))
+        return train(replace(config, schedule=short), store, place, **options)
+
+    monkeypatch.setattr(fitting, "train", late)
+    monkeypatch.setattr(fitting.time, "monotonic", lambda real=time.monotonic: real() + clock[0])
+    made = fit_photos(photos, tmp_path / "run", replace(OPTIONS, minutes=4.0, log=lines.append)).fit
+    assert any(each.name == "sift-fv" and "not finished within" in each.reason for each in made.not_tried)
+    (line,) = [line for line in lines if line.startswith("fine-tuned: ") and " instead of " in line]
+    assert line.endswith("since others took longer than planned")
+    networks = [each for each in trained if each.classic is None and each.schedule.epochs]
+    (tuned,) = [each for each in networks if each.data.train_splits == ("train",)]
+    assert 0 < 60 * tuned.schedule.minutes <= 4 * 60 - clock[0]
 
 
 def test_from_python_it_returns_a_predictor(photos: Path) -> None:
@@ -434,3 +505,23 @@ def test_the_command_prints_what_was_found_and_what_is_next(
     assert f"alexnet predict PHOTO... --model {run}" in printed
     page = (run / "report.html").read_text()
     assert "How the model was chosen" in page and "fine-tuned" in page
+
+
+def test_json_is_alone_on_standard_output(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [
+        "fit",
+        str(photos),
+        "--run",
+        str(tmp_path / "run"),
+        "--minutes",
+        "5",
+        "--device",
+        "cpu",
+        "--json",
+    ]
+    assert main(words) == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out)["fit"]["views"] in ("ten", "center")
+    assert "photos/s in training" in err and "linear: " in err

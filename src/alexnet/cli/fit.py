@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from alexnet.cli.output import write_document, write_lines, write_tables
+from alexnet.cli.output import write_document, write_lines, write_notes, write_tables
 from alexnet.cli.progress import progress_bar
 from alexnet.cli.report import write_report
 from alexnet.cli.source_options import with_source_options, words_of
@@ -40,7 +40,13 @@ def command(
     ],
     run: Annotated[Path, typer.Option(help="The directory to create: store, models, report.")],
     options: SourceOptions,
-    minutes: Annotated[float, typer.Option(min=0.1, help="Approximate time limit in minutes.")] = 10.0,
+    minutes: Annotated[
+        float,
+        typer.Option(
+            min=0.1,
+            help="Time for everything in minutes, kept to within about a fifth; half a minute is the least.",
+        ),
+    ] = 10.0,
     resume: Annotated[
         bool,
         typer.Option(
@@ -84,7 +90,7 @@ def command(
     tables.refuse_unwritable()
 
     def bar(title: str, total: int) -> AbstractContextManager[Callable[[int], None]]:
-        return progress_bar(title, total, unit="photos", silent=as_json)
+        return progress_bar(title, total, unit="photos")
 
     chosen = FitOptions(
         minutes=minutes,
@@ -96,13 +102,13 @@ def command(
         device=device,
         workers=workers,
         progress=bar,
-        fetch_progress=partial(progress_bar, unit="bytes", silent=as_json),
+        fetch_progress=partial(progress_bar, unit="bytes"),
+        training_progress=training_bar,
+        log=write_notes if as_json else write_lines,
     )
-    if not as_json:
-        chosen = replace(chosen, training_progress=training_bar, log=write_lines)
     with Stopping("finished work is kept, run the same command with --resume to continue"):
         made = fit_photos(photos, run, chosen)
-    page = write_report([run], run, run / FIT_STORE, choose_device(device), detailed=0, silent=as_json)
+    page = write_report([run], run, run / FIT_STORE, choose_device(device), detailed=0)
     if tables:
         tables.write(_COLUMNS, _rows(made.fit), quiet=as_json)
     if as_json:
@@ -178,7 +184,7 @@ def _lines(run: Path, made: FitResult, options: FitOptions) -> list[str]:
 
 def _in_a_sentence(fit: Fit, result: EvalResult) -> str:
     """What was chosen, and its error on the test photos with the interval."""
-    from alexnet.fitting.record import REFIT
+    from alexnet.fitting.record import FEW_TESTED, REFIT
     from alexnet.text import counted, percentage
 
     low, high = result.top1.interval
@@ -187,6 +193,12 @@ def _in_a_sentence(fit: Fit, result: EvalResult) -> str:
     names = " and ".join(each.removesuffix(REFIT) for each in fit.refit)
     which = "" if len(fit.refit) == len(fit.chosen) else f"of which {names} was "
     again = f", {which}retrained on {photos:,} photos" if fit.refit else ""
+    if result.images < FEW_TESTED:
+        return (
+            f"Chosen: {model}{again}. {result.top1_errors} of {counted(result.images, 'test photo')} "
+            f"{'is' if result.top1_errors == 1 else 'are'} misclassified: so few photos say little about the "
+            "error."
+        )
     return (
         f"Chosen: {model}{again}. Of {counted(result.images, 'test photo')}, "
         f"{percentage(result.top1.error)} are misclassified "

@@ -129,6 +129,11 @@ def command(
         write_notes(*license_lines(predictor.terms, predictor.provenance))
     chosen = view_set(views, scales)
     least = _min_score(min_score, predictor, chosen)
+    if predictor.calibration is not None and predictor.calibration_for(chosen) is None:
+        write_notes(
+            f"note: the probabilities of these views are not calibrated; those of --views "
+            f"{predictor.calibration.views.name} are"
+        )
     prints = not as_json and not tables and folders is None
     results: list[dict[str, Any]] = []
     with progress_bar("predicting", len(names), unit="photos", silent=as_json or len(names) == 1) as advance:

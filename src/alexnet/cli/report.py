@@ -64,7 +64,6 @@ def write_report(
     device: torch.device,
     detailed: int,
     figures: bool = False,
-    silent: bool = False,
 ) -> Path:
     """Writes the page and returns its path; an older page is only replaced by a complete one. Errors as
     `build_report`.
@@ -80,7 +79,7 @@ def write_report(
         raise CommandError(f"{out} is a file: choose a folder with --out DIR")
     refuse_unwritable(out / PAGE)
     opened = None if store is None else Store.open(store)
-    bars = cast(ProgressBar, partial(progress_bar, unit="images", silent=silent))
+    bars = cast(ProgressBar, partial(progress_bar, unit="images"))
 
     def keep(name: str, figure: Figure) -> None:
         for form in KEPT_SUFFIXES if figures else ():

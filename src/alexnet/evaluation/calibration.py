@@ -29,7 +29,7 @@ from alexnet.evaluation.run_evaluation import (
     opened_store,
     trained_config,
 )
-from alexnet.evaluation.views import parse_views
+from alexnet.evaluation.views import parse_views, with_default
 from alexnet.hardware import choose_device, describe_device
 from alexnet.progress import ProgressBar, no_progress_bar
 from alexnet.runs.calibration import Calibration, calibrated_updates, tempered, write_calibration
@@ -188,8 +188,7 @@ def calibrate(
     opened = opened_store(store, [Path(run)])
     metrics.refuse_unlabeled(SPLIT, opened.split(SPLIT).labels)
     check_run_classes(folders, opened)
-    views = parse_views(options.views)
-    views = views if views.name else replace(views, name=default_views_of(folders))
+    views = with_default(parse_views(options.views), default_views_of([Path(run)]))
     device = choose_device(options.device)
     members: list[Predictions] = []
     for folder in folders:

@@ -29,7 +29,7 @@ from alexnet.evaluation.run_evaluation import (
     describe_run,
     note_unsuited,
 )
-from alexnet.evaluation.views import is_whole, parse_views
+from alexnet.evaluation.views import is_whole, parse_views, with_default
 from alexnet.hardware import choose_device, describe_device
 from alexnet.models import bundle
 from alexnet.runs.predictions import Predictions
@@ -84,8 +84,7 @@ def photo_evaluations(
     labels = _labels_in(classes, source)
     for line in describe_overview(overview(source)):
         options.log(line)
-    views = parse_views(options.views)
-    views = views if views.name else replace(views, name=default_views_of(folders, options.checkpoint))
+    views = with_default(parse_views(options.views), default_views_of(listed, options.checkpoint))
     note_unsuited(folders, views, options.log)
     device = choose_device(options.device)
     evaluations: list[Evaluation] = []

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from alexnet.config import RunConfig
 from alexnet.data.classes import Class, check_same_classes
-from alexnet.data.crops import center, default_views
+from alexnet.data.crops import center
 from alexnet.data.decode import Pixels, UnreadableImage, in_channels
 from alexnet.data.photos import Photo, list_photos, pixels_of
 from alexnet.data.preprocessing import Preprocessing, to_stored_square
@@ -28,7 +28,7 @@ from alexnet.evaluation.inference import (
     images_per_pass,
     testing,
 )
-from alexnet.evaluation.views import ScaledView, parse_views, rendered_sizes, scaled_views
+from alexnet.evaluation.views import ScaledView, parse_views, rendered_sizes, scaled_views, with_default
 from alexnet.models import bundle
 from alexnet.models.bundle import ModelBundle
 from alexnet.models.registry import last_hidden_layer
@@ -144,6 +144,11 @@ class Predictor:
         """Whether predictions are `BoxPrediction`s; else they are `ClassPrediction`s."""
         return self.task.info.predicts_boxes
 
+    @property
+    def default_views(self) -> ViewSet:
+        """The views of photos if none are named: those of the calibration, else those of the task."""
+        return self._default_views(self.task)
+
     def predict(
         self,
         photos: Photo | Sequence[Photo],
@@ -227,8 +232,8 @@ class Predictor:
 
         `views` are a `ViewSet` or its text: a name of `evaluation.views.VIEWS` with the shorter sides in
         pixels to which photos are resized, such as `dense@256,288`. Without scales they are the model's own;
-        without a name ten crops, or the central one for a model trained without mirroring. Calibrated, if the
-        model was calibrated for these views.
+        without a name those that the model was calibrated for, else ten crops, or the central one for a model
+        trained without mirroring. Calibrated, if the model was calibrated for these views.
         """
         listed = list_photos(photos)
         rows = list(map(_raised, listed, self.rows(listed, views)))
@@ -276,9 +281,12 @@ class Predictor:
         return self.task.for_photos(top, min_score)
 
     def _views(self, views: str | ViewSet, task: Task[Any, Any, Any]) -> ViewSet:
-        chosen = parse_views(views)
-        default = task.default_views(self.preprocessing.data.mirror)
-        return chosen if chosen.name else ViewSet(default, chosen.scales)
+        return with_default(parse_views(views), self._default_views(task))
+
+    def _default_views(self, task: Task[Any, Any, Any]) -> ViewSet:
+        if self.calibration is not None:
+            return self.calibration.views
+        return ViewSet(task.default_views(all(each.preprocessing.data.mirror for each in self.members)))
 
     def rows(
         self, photos: Iterable[Photo], views: str | ViewSet = ""
@@ -370,7 +378,6 @@ class EnsemblePredictor(Predictor):
                 )
             check_same_classes(members[0].classes, member.classes, "classes of the models")
         self._members = tuple(members)
-        self._default_views = default_views(all(each.preprocessing.data.mirror for each in members))
 
     @property
     def members(self) -> tuple[Predictor, ...]:
@@ -394,10 +401,6 @@ class EnsemblePredictor(Predictor):
             each if isinstance(each, AlexNetError) else task.predictions(each, self.classes, (), (0, 0))
             for each in self.rows(list_photos(photos), views)
         ]
-
-    def _views(self, views: str | ViewSet, task: Task[Any, Any, Any]) -> ViewSet:
-        chosen = parse_views(views)
-        return chosen if chosen.name else ViewSet(self._default_views, chosen.scales)
 
     def rows(
         self, photos: Iterable[Photo], views: str | ViewSet = ""

@@ -21,11 +21,12 @@ from alexnet.errors import CommandError
 from alexnet.evaluation import ensemble, metrics
 from alexnet.evaluation.inference import BATCH_SIZE, DEFAULTS, InferenceOptions
 from alexnet.evaluation.prediction_cache import cached_predictions
-from alexnet.evaluation.views import is_whole, parse_views
+from alexnet.evaluation.views import is_whole, parse_views, with_default
 from alexnet.hardware import choose_device, describe_device
 from alexnet.io import write_json
 from alexnet.models import bundle
 from alexnet.progress import ProgressBar, no_progress_bar
+from alexnet.runs.calibration import read_calibration
 from alexnet.runs.metrics_log import read_metrics
 from alexnet.runs.predictions import Predictions
 from alexnet.runs.provenance import position, unfinished_note
@@ -146,8 +147,7 @@ def evaluate_runs(
         wanted = parse_views(options.views)
         check_request(folders, mean, weights, search_weights)
         check_run_classes(folders, opened, checkpoint)
-        if not wanted.name:
-            wanted = ViewSet(default_views_of(folders, checkpoint), wanted.scales)
+        wanted = with_default(wanted, default_views_of(listed, checkpoint))
         note_unsuited(folders, wanted, options.log)
         _note_trained_on(folders, split, checkpoint, options.log)
         test = _Test(opened, wanted, checkpoint, chosen, options.batch_size, options.progress, options.log)
@@ -226,13 +226,23 @@ def check_run_classes(runs: Sequence[RunDir], store: Store, checkpoint: str = "l
             check_same_classes(store.classes, classes, f"classes of {store.path} and {run.path}")
 
 
-def default_views_of(runs: Sequence[RunDir], checkpoint: str = "last") -> str:
-    """The default views of all the models: those of their task if they all have the same, else crops."""
-    found = [bundle.load_metadata(find_weights(run.path, checkpoint)) for run in runs]
+def default_views_of(models: Sequence[Path], checkpoint: str = "last") -> ViewSet:
+    """The default views of runs, exported files or an ensemble: those for which a single one was calibrated.
+
+    Without a calibration they are those of the models' task if all have the same, else crops.
+    """
+    members = [RunDir.open(each, or_file=True) for each in members_of(models)]
+    found = [bundle.load_metadata(find_weights(each.path, checkpoint)) for each in members]
+    if len(models) == 1 and checkpoint == "last":
+        of_file = found[0].calibration if members[0].is_exported else None
+        place = members[0] if len(members) == 1 else RunDir(models[0])
+        calibration = of_file if members[0].is_exported else read_calibration(place)
+        if calibration is not None:
+            return calibration.views
     names = {task_info(each.config.training.loss).default_views for each in found}
     if len(names) == 1 and (name := names.pop()):
-        return name
-    return default_views(all(each.config.data.mirror for each in found))
+        return ViewSet(name)
+    return ViewSet(default_views(all(each.config.data.mirror for each in found)))
 
 
 def with_origin(

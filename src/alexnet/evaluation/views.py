@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol, cast
 
 import torch
@@ -212,6 +212,11 @@ def parse_views(views: str | ViewSet) -> ViewSet:
     if chosen.name:
         views_named(chosen.name)
     return chosen
+
+
+def with_default(views: ViewSet, default: ViewSet) -> ViewSet:
+    """The views, or the default ones where they have no name; scales that they have are kept."""
+    return views if views.name else replace(default, scales=views.scales or default.scales)
 
 
 def positions_of(name: str, preprocessing: Preprocessing) -> Positions:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Container
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
 from alexnet import recipes
 from alexnet.config import RunConfig, override
-from alexnet.fitting.speed import FisherSpeed, fisher_speed, network_speed
+from alexnet.fitting.record import NotTried
+from alexnet.fitting.speed import FisherSpeed, fisher_speed, last_layer_speed, network_speed
 from alexnet.runs.run_dir import PRETRAINED
 from alexnet.text import counted, duration
+from alexnet.training.last_layer import MANY_IMAGES
 
 LINEAR, LINEAR_LARGE, FINE_TUNED = "linear", "linear-large", "fine-tuned"
 FISHER, SMALL, MODERN = "sift-fv", "small", "alexnet-modern"
@@ -46,8 +48,21 @@ FISHER_DESCRIPTORS = 64_000
 """Descriptors that a codebook of `sift-fv` is learned from: 250 for each word. The recipe has 250,000."""
 LARGE_COST = 2 / 3 * (LARGE_INPUT / INPUT) ** 2
 """Time of a photo for `linear-large`, in the same unit: two views, forwards only."""
-LARGE_SHARE, FISHER_SHARE, SCRATCH_SHARE = 0.2, 0.4, 0.3
-"""Shares of the time that `linear-large`, `sift-fv` and the networks from random weights may take."""
+LINEAR_SHARE, LARGE_SHARE, FISHER_SHARE, SCRATCH_SHARE = 0.25, 0.2, 0.4, 0.3
+"""Shares of the time that `linear`, `linear-large`, `sift-fv` and networks from random weights may take."""
+FEWEST_SHARE = 0.7
+"""That of `sift-fv` where it needs more for the fewest photos: with these it is better than the others with
+all.
+"""
+LINEAR_PHOTOS = 500
+"""Fewest training photos of `linear`, if the set is larger, and at least one of each class."""
+LAST_LAYER_PASSES, PASSES_OF_MANY = 1500, 400
+"""Passes over the features of a photo in the search for the penalty of a last layer, with folds, and without
+them (of `last_layer.MANY_IMAGES` images or more)."""
+BUSY = 1.5
+"""How much slower or faster than measured the machine must be for the time of `sift-fv` to be corrected."""
+ENOUGH_PREDICTED = 32
+"""Number of photos whose prediction takes long enough to measure the speed."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +101,8 @@ class Candidate:
     """`pretrained`, or the name of a candidate before it; empty for random weights."""
     max_minutes: float = 0.0
     """Time limit of the training; a candidate that exceeds it is left out. 0: no limit."""
+    seconds: float = 0.0
+    """Planned for its training; 0 if not planned."""
 
     @property
     def takes_time(self) -> bool:
@@ -101,14 +118,6 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class NotTried:
-    """A candidate that is not trained."""
-
-    name: str
-    reason: str
-
-
-@dataclass(frozen=True)
 class Plan:
     """What to train."""
 
@@ -116,6 +125,8 @@ class Plan:
     """In this order."""
     not_tried: tuple[NotTried, ...]
     """Without those that a better one replaces."""
+    spare: float = 0.0
+    """Seconds for which there is no use."""
 
 
 @dataclass(frozen=True)
@@ -126,6 +137,30 @@ class Speed:
     """Photos per second that train the small network."""
     fisher: FisherSpeed
     """Of `sift-fv`."""
+    last_layer: float = 0.0
+    """Seconds for the logistic regressions of a last layer, for each training photo."""
+
+    @property
+    def forward(self) -> float:
+        """Seconds to predict a photo with the small network: a third of those in training."""
+        return 1 / (3 * self.network)
+
+    def as_observed(
+        self, photos: PhotoCounts, trained_on: int, seconds: float, prediction_seconds: float
+    ) -> Speed:
+        """Corrected by what `linear` took: `seconds` with `trained_on` training photos, of which
+        `prediction_seconds` for one prediction of the validation photos; it has predicted them twice.
+
+        This is for CPUs: with a GPU, reading the photos takes most of the time. With few photos nothing can
+        be concluded.
+        """
+        if photos.validation < ENOUGH_PREDICTED:
+            return self
+        forward = prediction_seconds / photos.validation
+        rest = seconds - 2 * (trained_on + photos.validation) * forward
+        slowdown = forward / self.forward
+        fisher = self.fisher if 1 / BUSY < slowdown < BUSY else self.fisher.slowed(slowdown)
+        return Speed(1 / (3 * forward), fisher, max(0.0, rest) / trained_on)
 
 
 def measure_speed(photos: PhotoCounts, device: torch.device) -> Speed:
@@ -133,33 +168,45 @@ def measure_speed(photos: PhotoCounts, device: torch.device) -> Speed:
     pipeline = _fisher(photos, 0, 0.0).config
     assert pipeline.classic is not None
     fisher = fisher_speed(pipeline.classic, pipeline.data.input_size, device)
-    return Speed(network_speed(device, INPUT), fisher)
+    passes = LAST_LAYER_PASSES if photos.train < MANY_IMAGES else PASSES_OF_MANY
+    return Speed(network_speed(device, INPUT), fisher, passes * last_layer_speed(photos.classes))
+
+
+def first_candidate(photos: PhotoCounts, seconds: float, speed: Speed, seed: int) -> Candidate:
+    """`linear`, on all training photos, or as many as should take its share of `seconds`."""
+    affordable = int(LINEAR_SHARE * seconds / (2 * speed.forward + speed.last_layer))
+    part = min(photos.train, max(affordable, LINEAR_PHOTOS, photos.classes))
+    return _linear(photos, seed, part)
 
 
 def plan(
-    photos: PhotoCounts, seconds: float, speed: Speed, seed: int, done: Container[str] = frozenset()
+    photos: PhotoCounts,
+    seconds: float,
+    speed: Speed,
+    seed: int,
+    done: Container[str] = frozenset(),
+    linear_refit: float = 0.0,
 ) -> Plan:
-    """The candidates to train within `seconds`, in this order.
+    """The candidates to train after `linear` within `seconds`, in this order.
 
     Time is reserved for the refit of the slowest candidate that is fitted in one step, and of `fine-tuned`
-    where there are few photos. Candidates in `done` take no time.
+    where there are few photos. Candidates in `done` take no time; a refit of `linear` takes `linear_refit`
+    seconds.
     """
-    found, left, epochs_per_second = [_linear(photos, seed)], seconds, speed.network / photos.train
-    reserved, not_tried = 0.0, list[NotTried]()
+    found, left, epochs_per_second = list[Candidate](), seconds, speed.network / photos.train
+    reserved, not_tried = linear_refit, list[NotTried]()
 
-    def fits(name: str, cost: float, share: float, unneeded: float = 0.0, refitted: bool = True) -> bool:
-        """Whether a candidate of this cost is tried; its time is then taken.
+    def fits(name: str, cost: float, share: float, refitted: bool = True) -> bool:
+        """Whether a candidate of this cost, which may take a share of the time, is tried; its time is then
+        taken.
 
-        It may take a share of the time, or the seconds that no other candidate needs, if they are more.
         `refitted`: whether time for its refit is reserved, too.
         """
         nonlocal left, reserved
         if name in done:
             return True
-        if cost > max(share * seconds, unneeded):
+        if cost > share * seconds:
             reason = f"about {duration(cost)}, more than {100 * share:.0f} % of the time"
-            if unneeded > share * seconds:
-                reason = f"about {duration(cost)}, more than the {duration(unneeded)} that others leave"
             not_tried.append(NotTried(name, reason))
             return False
         left -= cost + START_SECONDS
@@ -167,16 +214,16 @@ def plan(
             reserved = max(reserved, cost * photos.refit)
         return True
 
+    part = _fisher_photos(photos, FISHER_SHARE * seconds, speed.fisher)
+    cost = _fisher_cost(part, photos, speed.fisher)
+    share = FISHER_SHARE if cost <= FISHER_SHARE * seconds else FEWEST_SHARE
+    if fits(FISHER, cost, share, refitted=part == photos.train):
+        found.append(_fisher(photos, seed, share * seconds / 60, part, cost))
+    cost = photos.train * (LARGE_COST / speed.network + speed.last_layer)
     if photos.side < LARGE_TEST_SIZE:
         not_tried.append(NotTried(LINEAR_LARGE, f"photos have fewer than {LARGE_TEST_SIZE} pixels"))
-    elif fits(LINEAR_LARGE, LARGE_COST / epochs_per_second, LARGE_SHARE):
-        found.append(_linear_large(photos, seed))
-    unneeded = _unneeded(photos, left, epochs_per_second)
-    most = max(FISHER_SHARE * seconds, unneeded)
-    part = _fisher_photos(photos, most, speed.fisher)
-    cost = _fisher_cost(part, photos, speed.fisher)
-    if fits(FISHER, cost, FISHER_SHARE, unneeded, refitted=part == photos.train):
-        found.append(_fisher(photos, seed, most / 60, part))
+    elif fits(LINEAR_LARGE, cost, LARGE_SHARE):
+        found.append(_linear_large(photos, seed, LARGE_SHARE * seconds / 60, cost))
     left -= START_SECONDS  # of `fine-tuned`
     if (left - reserved) * epochs_per_second >= 1:
         left -= reserved
@@ -194,11 +241,34 @@ def plan(
         twice = left * epochs_per_second >= ENOUGH_EPOCHS * (1 + photos.refit)
         length = _Length.within(left / (1 + photos.refit) if twice else left, epochs_per_second)
         found.append(_fine_tuned(photos, seed, length))
+        left -= length.seconds * (1 + photos.refit if twice else 1)
     if scratch and seconds >= 60 * LONG_MINUTES:
         found.append(_modern(photos, seed, _Length.within(scratch, epochs_per_second / MODERN_COST)))
     elif scratch:
         found.append(_small(photos, seed, _Length.within(scratch, epochs_per_second)))
-    return Plan(tuple(found), tuple(not_tried))
+    candidates = tuple(each for each in found if each.name not in done)
+    return Plan(candidates, tuple(not_tried), max(0.0, left))
+
+
+def shortened(candidate: Candidate, seconds: float) -> Candidate | None:
+    """The candidate with no more than `seconds` for its training; None if that is too short.
+
+    One that gains from time is trained for less time, if that is an epoch or more; the time limit of another
+    is lowered, if what was planned for it still fits.
+    """
+    if not candidate.takes_time:
+        if candidate.seconds > seconds:
+            return None
+        return replace(candidate, max_minutes=min(candidate.max_minutes, seconds / 60))
+    if candidate.seconds <= seconds:
+        return candidate
+    schedule = candidate.config.schedule
+    epochs = schedule.epochs * seconds / candidate.seconds
+    if epochs < 1:
+        return None
+    length = _Length(round(epochs), seconds, limited=True)
+    config = override(candidate.config, length.settings(schedule.warmup_epochs / schedule.epochs))
+    return replace(candidate, config=config, seconds=seconds)
 
 
 def _fisher_photos(photos: PhotoCounts, seconds: float, speed: FisherSpeed) -> int:
@@ -213,15 +283,6 @@ def _fisher_cost(count: int, photos: PhotoCounts, speed: FisherSpeed) -> float:
     return speed.seconds(count, FISHER_DESCRIPTORS, photos.predicted)
 
 
-def _unneeded(photos: PhotoCounts, left: float, epochs_per_second: float) -> float:
-    """Seconds that `sift-fv` may take, with as much for its refit, so that `fine-tuned` and its refit are as
-    long as they may be: 0 if there are none, or a network from random weights can use them.
-    """
-    longest = MAX_EPOCHS / epochs_per_second
-    unneeded = left - 2 * START_SECONDS - (1 + photos.refit) * longest
-    return 0.0 if photos.per_class >= MANY else max(0.0, unneeded / (1 + photos.refit))
-
-
 def every_candidate(photos: PhotoCounts, seen: int, seed: int) -> list[Candidate]:
     """One of each kind, whatever `plan` would choose.
 
@@ -233,7 +294,7 @@ def every_candidate(photos: PhotoCounts, seen: int, seed: int) -> list[Candidate
         return _Length(min(MAX_EPOCHS, max(1, round(seen / cost / photos.train))))
 
     return [
-        _linear(photos, seed),
+        _linear(photos, seed, photos.train),
         *([_linear_large(photos, seed)] if photos.side >= LARGE_TEST_SIZE else []),
         _fisher(photos, seed, max_minutes=0.0),
         _fine_tuned(photos, seed, length(1)),
@@ -244,22 +305,30 @@ def every_candidate(photos: PhotoCounts, seen: int, seed: int) -> list[Candidate
 
 @dataclass(frozen=True)
 class _Length:
-    """The length of a training: a number of epochs, or a time in which about as many fit."""
+    """The length of a training."""
 
     epochs: int
-    minutes: float = 0.0
+    seconds: float = 0.0
+    """In which about as many epochs fit; 0 if unknown."""
+    limited: bool = False
+    """Whether the training ends with the time, and not after the epochs."""
 
     @classmethod
     def within(cls, seconds: float, epochs_per_second: float) -> _Length:
-        """`MAX_EPOCHS` if they fit, else all the time."""
-        epochs = seconds * epochs_per_second
-        return cls(MAX_EPOCHS) if epochs >= MAX_EPOCHS else cls(max(1, round(epochs)), seconds / 60)
+        """`MAX_EPOCHS` if they fit, else all the time.
+
+        If they fit only once, their time counts: the machine may become slower.
+        """
+        epochs, longest = seconds * epochs_per_second, MAX_EPOCHS / epochs_per_second
+        if epochs >= MAX_EPOCHS:
+            return cls(MAX_EPOCHS, longest, limited=epochs < 2 * MAX_EPOCHS)
+        return cls(max(1, round(epochs)), seconds, limited=True)
 
     def settings(self, warmup: float) -> list[str]:
         """With `warmup` as a fraction of the whole, and about ten validations."""
         return [
             f"schedule.epochs={self.epochs}",
-            f"schedule.minutes={self.minutes:.5g}",
+            f"schedule.minutes={self.seconds / 60 if self.limited else 0:.5g}",
             f"schedule.warmup_epochs={warmup * self.epochs:.3g}",
             f"training.evaluate_every_epochs={max(1, self.epochs // 10)}",
         ]
@@ -279,21 +348,34 @@ def _small_network(photos: PhotoCounts, seed: int, *others: str) -> RunConfig:
     )
 
 
-def _linear(photos: PhotoCounts, seed: int) -> Candidate:
+def _linear(photos: PhotoCounts, seed: int, part: int) -> Candidate:
+    """Trained on `part` photos."""
     config = _small_network(photos, seed, "training.fit_last_layer=yes", "schedule.epochs=0")
-    return Candidate(LINEAR, "logistic regression on the pretrained network's features", config, PRETRAINED)
+    config, some = _on_a_part(config, photos, part)
+    title = f"logistic regression on the pretrained network's features{some}"
+    return Candidate(LINEAR, title, config, PRETRAINED)
 
 
-def _linear_large(photos: PhotoCounts, seed: int) -> Candidate:
+def _on_a_part(config: RunConfig, photos: PhotoCounts, part: int) -> tuple[RunConfig, str]:
+    """The configuration with `part` training photos, and the words for it; empty if these are all."""
+    if part >= photos.train:
+        return config, ""
+    return override(config, [f"data.max_images={part}"]), f", on {part:,} of the photos"
+
+
+def _linear_large(
+    photos: PhotoCounts, seed: int, max_minutes: float = 0.0, seconds: float = 0.0
+) -> Candidate:
     sizes = (f"data.input_size={LARGE_INPUT}", f"data.test_size={LARGE_TEST_SIZE}")
     config = _small_network(photos, seed, *sizes, "training.fit_last_layer=yes", "schedule.epochs=0")
     title = f"the same with photos of {LARGE_INPUT} instead of {INPUT} pixels"
-    return Candidate(LINEAR_LARGE, title, config, PRETRAINED)
+    return Candidate(LINEAR_LARGE, title, config, PRETRAINED, max_minutes, seconds)
 
 
 def _fine_tuned(photos: PhotoCounts, seed: int, length: _Length) -> Candidate:
     config = _small_network(photos, seed, *length.settings(0.1), *_FINE_TUNING)
-    return Candidate(FINE_TUNED, "the pretrained network, all layers trained", config, LINEAR)
+    title = "the pretrained network, all layers trained"
+    return Candidate(FINE_TUNED, title, config, LINEAR, seconds=length.seconds)
 
 
 _FINE_TUNING = ("training.frozen_statistics=yes", "optimizer.lr=0.0003", "model.dropout=0")
@@ -301,7 +383,7 @@ _FINE_TUNING = ("training.frozen_statistics=yes", "optimizer.lr=0.0003", "model.
 
 def _small(photos: PhotoCounts, seed: int, length: _Length) -> Candidate:
     config = _small_network(photos, seed, *length.settings(0.1))
-    return Candidate(SMALL, "the same network from random weights", config)
+    return Candidate(SMALL, "the same network from random weights", config, seconds=length.seconds)
 
 
 def _modern(photos: PhotoCounts, seed: int, length: _Length) -> Candidate:
@@ -313,20 +395,21 @@ def _modern(photos: PhotoCounts, seed: int, length: _Length) -> Candidate:
         f"training.seed={seed}",
     ]
     config = override(recipes.get("alexnet-modern"), [*settings, *length.settings(0.05)])
-    return Candidate(MODERN, "AlexNet as one would build it today, from random weights", config)
+    title = "AlexNet as one would build it today, from random weights"
+    return Candidate(MODERN, title, config, seconds=length.seconds)
 
 
-def _fisher(photos: PhotoCounts, seed: int, max_minutes: float, part: int | None = None) -> Candidate:
+def _fisher(
+    photos: PhotoCounts, seed: int, max_minutes: float, part: int | None = None, seconds: float = 0.0
+) -> Candidate:
     """Trained on `part` photos, by default on all."""
     side = photos.side
     settings = [f"data.image_size={side}", f"data.input_size={side}", f"training.seed={seed}"]
     settings += [f"classic.sample_descriptors={FISHER_DESCRIPTORS}", "classic.classifier=least-squares"]
     config = override(recipes.get("sift-fv"), settings)
-    title = "SIFT and color as Fisher vectors, linear classifiers"
-    if part is not None and part < photos.train:
-        config = override(config, [f"data.max_images={part}"])
-        title += f", on {part:,} of the photos"
-    return Candidate(FISHER, title, config, max_minutes=max_minutes)
+    config, some = _on_a_part(config, photos, photos.train if part is None else part)
+    title = f"SIFT and color as Fisher vectors, linear classifiers{some}"
+    return Candidate(FISHER, title, config, max_minutes=max_minutes, seconds=seconds)
 
 
 def _batch_size(photos: PhotoCounts) -> int:

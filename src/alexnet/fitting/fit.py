@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
@@ -28,7 +28,7 @@ from alexnet.data.prepare_update import side_of_store
 from alexnet.data.remote import local_source
 from alexnet.data.sources import Source, SourceOptions, open_source
 from alexnet.data.sources.base import path_of
-from alexnet.data.store import Store
+from alexnet.data.store import Store, training_images
 from alexnet.errors import AlexNetError, CommandError, DataError, Diverged, Stopped, WorkError
 from alexnet.evaluation import ensemble
 from alexnet.evaluation.calibration import CalibrateOptions, calibrate
@@ -36,12 +36,31 @@ from alexnet.evaluation.inference import InferenceOptions
 from alexnet.evaluation.metrics import mean_nll
 from alexnet.evaluation.prediction_cache import CENTER
 from alexnet.evaluation.predictor import Predictor, load
-from alexnet.evaluation.run_evaluation import EvaluateOptions, Evaluation, class_predictions, evaluate_runs
-from alexnet.fitting.candidates import LINEAR, ONE_STEP, SIDES, Candidate, PhotoCounts, measure_speed, plan
+from alexnet.evaluation.run_evaluation import (
+    EvaluateOptions,
+    Evaluation,
+    class_predictions,
+    default_views_of,
+    evaluate_runs,
+)
+from alexnet.fitting.candidates import (
+    LINEAR,
+    ONE_STEP,
+    SIDES,
+    START_SECONDS,
+    Candidate,
+    PhotoCounts,
+    Plan,
+    Speed,
+    first_candidate,
+    measure_speed,
+    plan,
+    shortened,
+)
 from alexnet.fitting.choice import choose, wrong_predictions
 from alexnet.fitting.label_errors import MAX_PHOTOS, find_suspects
-from alexnet.fitting.record import REFIT, CandidateResult, Fit, Suspect
-from alexnet.fitting.splits import TEST, TRAIN, VALIDATION, with_three_splits
+from alexnet.fitting.record import REFIT, CandidateResult, Fit, NotTried, Suspect
+from alexnet.fitting.splits import TEST, TRAIN, VALIDATION, describe_untested, with_three_splits
 from alexnet.hardware import choose_device, cpu_count, describe_device
 from alexnet.interop.export import export
 from alexnet.io import exclusive_lock
@@ -55,9 +74,9 @@ from alexnet.runs.metrics_log import (
 )
 from alexnet.runs.predictions import Predictions
 from alexnet.runs.provenance import position
-from alexnet.runs.results import read_results
+from alexnet.runs.results import ViewSet, read_results
 from alexnet.runs.run_dir import FIT_STORE, PRETRAINED, EnsembleDir, EnsembleMember, RunDir, is_fit
-from alexnet.text import counted, duration, first_few, percentage
+from alexnet.text import counted, duration, percentage
 from alexnet.training.config import SEEDS
 from alexnet.training.last_layer import DEFAULT_STRENGTH
 from alexnet.training.run import train
@@ -68,8 +87,11 @@ SAMPLED_PHOTOS = 200
 """Photos whose sizes choose the side of the store."""
 RESERVED = 0.15
 """Share of the time that is kept for what comes after training, at least."""
-CROP_COST, TEN_CROPS_COST = 0.4, 10.0
-"""Time to test a photo with one crop, relative to one in training, and with ten, relative to one crop."""
+TEN_CROPS_COST = 10.0
+"""Time to test a photo with ten crops, relative to one crop."""
+LABEL_SEARCH_COST = 0.5
+"""Time of the logistic regressions of the search for wrong labels for each photo, relative to those of
+`linear` for each training photo, with the search for their penalty."""
 REPORT_SECONDS = 15.0
 """For reading models, tables and the report."""
 
@@ -147,6 +169,10 @@ def fit_photos(photos: str | Path, run: str | Path, options: FitOptions = _DEFAU
     return _Fitting(photos, Path(run), options).make()
 
 
+class _LeftOutError(Exception):
+    """Why a candidate is left out."""
+
+
 class _Fitting:
     """One call of `fit_photos`."""
 
@@ -156,8 +182,8 @@ class _Fitting:
         self.device = choose_device(options.device)
         self.before = self._opened()
         self.seed = self._seed()
-        self.speed = 0.0
-        """Photos per second in the training of the small network."""
+        self.speed: Speed | None = None
+        """Measured before the first candidate, and corrected by what that took."""
         self.directories: dict[str, str] = {}
         """The run directory of each candidate in this call."""
 
@@ -180,20 +206,7 @@ class _Fitting:
 
     def _made(self, source: Source) -> FitResult:
         store = self._prepared(source)
-        state = self._begun(store)
-        predictions: dict[str, Predictions] = {}
-        for candidate in self._planned(store, state):
-            name = self.directories[candidate.name] = self._directory(candidate, state)
-            if any(each.name == name for each in state.candidates):
-                continue
-            trained = self._trained(candidate, name, store)
-            if trained is None:
-                continue
-            result, predictions[name] = trained
-            state = replace(state, candidates=(*state.candidates, result), used_minutes=self._used_minutes())
-            state.write(self.run)
-        earlier = [each.name for each in state.candidates if each.name not in predictions]
-        predictions |= {name: self._predictions(name, store) for name in earlier}
+        state, predictions = self._with_candidates(self._begun(store), store)
         chosen = choose(predictions)
         errors = wrong_predictions(ensemble.mean([predictions[name] for name in chosen]))
         refit = self._refit(chosen, store, state)
@@ -201,17 +214,16 @@ class _Fitting:
         EnsembleDir(self.run).write(
             self.run.name, [EnsembleMember(name=name, pretraining=False) for name in state.members]
         )
-        used = [predictions[name] for name in chosen]
-        views = self._affordable_views(used, state.splits[VALIDATION] + state.splits[TEST], "tested")
+        held_out = [self.run / name for name in chosen]
+        views = self._views(held_out, [predictions[name] for name in chosen], state.splits)
         tested = EvaluateOptions(split=TEST, views=views, device=self.device, progress=self.options.progress)
         evaluations = evaluate_runs(self.run, store, tested)
         (self.run / CALIBRATION_FILE).unlink(missing_ok=True)  # of an earlier choice
-        held_out = [self.run / name for name in chosen]
         calibrate(
             self.run,
             store,
             CalibrateOptions(
-                views=self._affordable_views(used, state.splits[VALIDATION], "calibrated"),
+                views=views,
                 predicted_by=held_out,
                 device=self.device,
                 progress=self.options.progress,
@@ -219,11 +231,99 @@ class _Fitting:
             ),
         )
         export(self.run / state.members[0], self.run / MODEL_FILE)
-        suspects = self._suspects(source, store)
-        state = replace(state, suspects=suspects, used_minutes=self._used_minutes())
+        suspects = self._suspects(source, store) if self._has_time_for_labels(state.splits) else ()
+        state = replace(state, views=str(views), suspects=suspects, used_minutes=self._used_minutes())
         state.write(self.run)
         minutes = (time.monotonic() - self.start) / 60
         return FitResult(state, tuple(evaluations if len(chosen) > 1 else evaluations[:1]), minutes)
+
+    def _with_candidates(self, state: Fit, store: Store) -> tuple[Fit, dict[str, Predictions]]:
+        """The state with all candidates, and their predictions for the validation photos by run directory."""
+        photos = state.splits
+        predicted = 2 * photos[VALIDATION] + photos[TEST]
+        counts = PhotoCounts(photos[TRAIN], len(store.classes), store.side, predicted, photos[VALIDATION])
+        predictions: dict[str, Predictions] = {}
+        self.speed = measure_speed(counts, self.device)
+        held_out = f"{photos[VALIDATION]:,} for validation, {photos[TEST]:,} for the test"
+        self.log(f"{photos[TRAIN]:,} photos of {len(store.classes)} classes for training, {held_out}")
+        self.log(f"{describe_device(self.device)}: {self.speed.network:,.0f} photos/s in training")
+        first = first_candidate(counts, self._left(photos), self.speed, self.seed)
+        if part := first.config.data.max_images:
+            self.log(f"no time to train {LINEAR} on all photos: it is trained on {part:,} of them")
+        start = time.monotonic()
+        state, linear = self._with_candidate(first, state, store, predictions)
+        assert linear is not None
+        took, trained_on = time.monotonic() - start, linear.photos or photos[TRAIN]
+        if self.device.type == "cpu":
+            prediction_seconds = predictions[linear.name].seconds
+            self.speed = self.speed.as_observed(counts, trained_on, linear.seconds, prediction_seconds)
+        recorded = {each.name for each in state.candidates}
+        done = {name for name in ONE_STEP if self._in_round(name, _photos_round(state)) in recorded}
+        seconds = max(0.0, self._left(photos))
+        again = took * counts.refit if trained_on == photos[TRAIN] else 0.0
+        planned = plan(counts, seconds, self.speed, self.seed, done, again)
+        self._log_plan(planned, seconds, state)
+        state, start, planned_for = (
+            replace(state, not_tried=planned.not_tried),
+            time.monotonic(),
+            START_SECONDS,
+        )
+        for candidate in planned.candidates:
+            used = time.monotonic() - start
+            late = max(0.0, used - planned_for - planned.spare)
+            within = shortened(
+                candidate, candidate.seconds - late if candidate.takes_time else seconds - used
+            )
+            planned_for += candidate.seconds + START_SECONDS
+            if within is None:
+                state = self._left_out(state, candidate.name, "no time left for it")
+                continue
+            if within.config != candidate.config:
+                shorter = f"{duration(within.seconds)} instead of {duration(candidate.seconds)}"
+                self.log(f"{candidate.name}: {shorter}, since others took longer than planned")
+            state, _ = self._with_candidate(within, state, store, predictions)
+        state.write(self.run)
+        earlier = [each.name for each in state.candidates if each.name not in predictions]
+        return state, predictions | {name: self._predictions(name, store) for name in earlier}
+
+    def _with_candidate(
+        self, candidate: Candidate, state: Fit, store: Store, predictions: dict[str, Predictions]
+    ) -> tuple[Fit, CandidateResult | None]:
+        """The state with the candidate, trained if it is not yet, and its result; None if it is left out.
+
+        Its predictions are added to `predictions`.
+        """
+        name = self.directories[candidate.name] = self._directory(candidate, state)
+        known = [each for each in state.candidates if each.name == name]
+        if known:
+            predictions[name] = self._predictions(name, store)
+            return state, known[0]
+        try:
+            result, predictions[name] = self._trained(candidate, name, store)
+        except _LeftOutError as reason:
+            return self._left_out(state, name, str(reason)), None
+        state = replace(state, candidates=(*state.candidates, result), used_minutes=self._used_minutes())
+        state.write(self.run)
+        return state, result
+
+    def _left_out(self, state: Fit, name: str, reason: str) -> Fit:
+        """The state with a candidate that is left out after the plan was made; this is logged."""
+        self.log(f"{name}: skipped, {reason}")
+        return replace(state, not_tried=(*state.not_tried, NotTried(name, reason)))
+
+    def _log_plan(self, planned: Plan, seconds: float, state: Fit) -> None:
+        """Reports what will be trained in `seconds`, and what not and why."""
+        named = "; ".join(each.described for each in planned.candidates) or "nothing else fits into it"
+        if seconds:
+            self.log(f"{duration(seconds)} left for training: {named}")
+        else:
+            whole = 60 * self.options.minutes - self._left(state.splits)
+            self.log(
+                f"no time left for other candidates than {LINEAR}: with the report it will take about "
+                f"{duration(whole)}"
+            )
+        if planned.not_tried:
+            self.log(f"not tried: {'; '.join(f'{each.name} ({each.reason})' for each in planned.not_tried)}")
 
     def _opened(self) -> Fit | None:
         """The fit to continue; None for a new one."""
@@ -297,48 +397,43 @@ class _Fitting:
         wrong, photos = percentage(found[-1].top1.error), counted(found[-1].images, "test photo")
         return f"; before the change, {wrong} of {photos} were misclassified"
 
-    def _affordable_views(self, chosen: Sequence[Predictions], photos: int, purpose: str) -> str:
-        """The default views of the chosen models, or the center crop where they would take too long.
+    def _views(
+        self, chosen: Sequence[Path], made: Sequence[Predictions], photos: Mapping[str, int]
+    ) -> ViewSet:
+        """The views with which the model is tested and calibrated, and which are then its default.
 
-        `chosen` are their predictions with that crop, which know how long they took; `photos` is how many
-        there are now.
+        They are those of the chosen models, or the center crop where there is no time for more. `made` are
+        their predictions with that crop, which know how long they took.
         """
-        seconds = photos * TEN_CROPS_COST * sum(each.seconds / len(each.labels) for each in chosen)
-        if seconds <= RESERVED * 60 * self.options.minutes:
-            return ""  # the time kept in `_after_training`
+        usual = default_views_of(chosen)
+        if usual == CENTER:
+            return usual
+        tested = photos[VALIDATION] + photos[TEST]
+        seconds = tested * TEN_CROPS_COST * sum(each.seconds / len(each.labels) for each in made)
+        if seconds <= self._until_the_report():
+            return usual
         self.log(
-            f"{purpose} with the center crop only: ten crops, the default of `alexnet evaluate` and "
-            f"`alexnet predict`, would take about {duration(seconds)}"
+            f"tested and calibrated with the center crop, which is also what it predicts with: {usual} crops "
+            f"would take about {duration(seconds)}"
         )
-        return CENTER.name
+        return CENTER
 
-    def _planned(self, store: Store, state: Fit) -> Iterator[Candidate]:
-        """Yields the candidates to train and logs the plan. `linear`, which takes seconds, comes first."""
-        photos = state.splits
-        predicted = 2 * photos[VALIDATION] + photos[TEST]
-        known = PhotoCounts(photos[TRAIN], len(store.classes), store.side, predicted, photos[VALIDATION])
-        speed = measure_speed(known, self.device)
-        self.speed = speed.network
-        held_out = f"{photos[VALIDATION]:,} for validation, {photos[TEST]:,} for the test"
-        self.log(f"{photos[TRAIN]:,} photos of {len(store.classes)} classes for training, {held_out}")
-        device = describe_device(self.device)
-        self.log(f"{device}: {self.speed:,.0f} photos/s in training")
-        first, *_ = plan(known, 0.0, speed, self.seed).candidates
-        start = time.monotonic()
-        yield first
-        used, took = time.monotonic() - self.start, time.monotonic() - start
-        kept = self._after_training(photos) + took * known.refit  # `linear` may be what is chosen
-        seconds = max(0.0, 60 * self.options.minutes - used - kept)
-        recorded = {each.name for each in state.candidates}
-        done = {name for name in ONE_STEP if self._in_round(name, _photos_round(state)) in recorded}
-        planned = plan(known, seconds, speed, self.seed, done)
-        _, *others = planned.candidates
-        new = [each.described for each in others if each.name not in done]
-        named = "; ".join(new) or "no other candidate fits into it"
-        self.log(f"{seconds / 60:.1f} minutes for training: {named}")
-        if planned.not_tried:
-            self.log(f"not tried: {'; '.join(f'{each.name} ({each.reason})' for each in planned.not_tried)}")
-        yield from others
+    def _has_time_for_labels(self, photos: Mapping[str, int]) -> bool:
+        """Whether the search for wrong labels should end in time; if not, this is logged."""
+        assert self.speed is not None
+        count = sum(photos.values())
+        seconds = count * (self.speed.forward + LABEL_SEARCH_COST * self.speed.last_layer)
+        if count > MAX_PHOTOS or seconds <= self._until_the_report():
+            return True
+        self.log(
+            f"label errors are not searched for: that would take about {duration(seconds)}; for this, type "
+            "the command again with --resume and more --minutes"
+        )
+        return False
+
+    def _until_the_report(self) -> float:
+        """Seconds that are left before the report must be begun."""
+        return 60 * self.options.minutes - (time.monotonic() - self.start) - REPORT_SECONDS
 
     def _prepared(self, source: Source) -> Store:
         photos = sum(len(split) for split in source.splits.values())
@@ -359,19 +454,9 @@ class _Fitting:
         if store.manifest.findings is not None:
             for line in describe_findings(store.manifest.findings, "alexnet fit"):
                 self.log(line)
-        self._note_untested(store)
+        for line in describe_untested(store):
+            self.log(line)
         return store
-
-    def _note_untested(self, store: Store) -> None:
-        """Reports classes without photos to choose with or to test."""
-        for split, lacks in ((VALIDATION, "no validation photos"), (TEST, "no test photos")):
-            present = set(store.split(split).labels.tolist())
-            missing = [each.name for label, each in enumerate(store.classes) if label not in present]
-            if missing:
-                count = counted(len(missing), "class")
-                self.log(
-                    f"{count} with {lacks}, so errors of these classes are unknown: {first_few(missing, 5)}"
-                )
 
     def _side(self, source: Source) -> int:
         """Side of the stored squares: that of an existing store, or what the photos have, within `SIDES`."""
@@ -382,10 +467,16 @@ class _Fitting:
         before = self.before.used_minutes if self.before is not None else 0.0
         return before + (time.monotonic() - self.start) / 60
 
-    def _after_training(self, photos: Mapping[str, int]) -> float:
-        """Seconds for the tests of two models with one crop, the search for wrong labels and the report."""
-        tested = 2 * photos[TEST] + min(sum(photos.values()), MAX_PHOTOS)
-        return max(RESERVED * 60 * self.options.minutes, CROP_COST * tested / self.speed + REPORT_SECONDS)
+    def _left(self, photos: Mapping[str, int]) -> float:
+        """Seconds that are left for training.
+
+        What comes after it has a share of the minutes, or as long as the tests of two models with one crop
+        and the report take, if that is longer.
+        """
+        assert self.speed is not None
+        needed = 2 * photos[TEST] * self.speed.forward + REPORT_SECONDS
+        kept = max(RESERVED * 60 * self.options.minutes, needed)
+        return 60 * self.options.minutes - (time.monotonic() - self.start) - kept
 
     def _directory(self, candidate: Candidate, state: Fit) -> str:
         """The name of the candidate's run: with the number of the round from the second one on.
@@ -399,12 +490,10 @@ class _Fitting:
     def _in_round(name: str, number: int) -> str:
         return name if number == 1 else f"{name}-{number}"
 
-    def _trained(
-        self, candidate: Candidate, name: str, store: Store
-    ) -> tuple[CandidateResult, Predictions] | None:
+    def _trained(self, candidate: Candidate, name: str, store: Store) -> tuple[CandidateResult, Predictions]:
         """The candidate, trained as far as it is not yet, and tested on the validation photos.
 
-        None if its training took longer than it may.
+        _LeftOutError if its training took longer than it may, or diverged; `linear` raises the error itself.
         """
         place, most = RunDir(self.run / name), candidate.max_minutes
         start = time.monotonic() - training_seconds(place.metrics_file)  # of calls that were stopped
@@ -414,13 +503,11 @@ class _Fitting:
         except Stopped as stopped:
             if not stopped.timed_out:
                 raise
-            self.log(f"{name}: skipped, not finished within {60 * most:.0f} s")
-            return None
+            raise _LeftOutError(f"not finished within {duration(60 * most)}") from stopped
         except Diverged as error:
             if candidate.name == LINEAR:
                 raise
-            self.log(f"{name}: skipped, {error.found}")
-            return None
+            raise _LeftOutError(error.found) from error
         made = self._predictions(name, store)
         reached, end = position(place), training_end(place.metrics_file)
         result = CandidateResult(
@@ -433,6 +520,7 @@ class _Fitting:
             training_error=end and end.error,
             errors=wrong_predictions(made),
             nll=mean_nll(made.probabilities, made.labels),
+            photos=len(training_images(store, place.config().data)),
             init_from=init_from,
         )
         wrong = percentage(result.errors / len(made.labels))
@@ -479,8 +567,7 @@ class _Fitting:
         for name in sorted(chosen, key=lambda name: known[name].seconds):
             result, again = known[name], f"{name}{REFIT}"
             seconds = result.seconds * both / photos[TRAIN]
-            used = time.monotonic() - self.start
-            left = 60 * self.options.minutes - used - self._after_training(photos)
+            left = self._left(photos)
             done = has_finished(RunDir(self.run / again).metrics_file)
             config = RunDir(self.run / name).config()
             if result.init_from is None:  # a fit of an earlier version
@@ -495,8 +582,10 @@ class _Fitting:
             self.log(f"{name}: {now} photos, with the validation photos included{took}")
             config = replace(config, data=replace(config.data, train_splits=(TRAIN, VALIDATION)))
             try:
-                self._train(config, again, store, result.init_from)
-            except (CommandError, Diverged) as error:
+                self._train(config, again, store, result.init_from, max(left, 1.0) / 60)
+            except (CommandError, Diverged, Stopped) as error:
+                if isinstance(error, Stopped) and not error.timed_out:
+                    raise
                 reason = error.found if isinstance(error, Diverged) else error.what
                 self.log(f"{name}: not retrained with the validation photos added: {reason}")
                 continue

@@ -14,6 +14,8 @@ from alexnet.runs.run_dir import FIT_FILE
 from alexnet.serialization import from_dict, to_dict
 
 FIT_FORMAT_VERSION = 1
+FEW_TESTED = 20
+"""Photos below which errors come with a warning: their intervals are wider than 40 points."""
 REFIT = "-refit"
 """Added to a candidate's name if it is trained on the validation photos, too."""
 
@@ -37,9 +39,19 @@ class CandidateResult:
     """Wrong among the photos that choose."""
     nll: float
     """Mean of -ln(probability of the true class) on them."""
+    photos: int | None = None
+    """Training photos that it used; None in files of earlier versions."""
     init_from: str | None = None
     """`pretrained`, or the run directory it was initialized from, in that of the fit; empty for random
     weights, None in files of earlier versions."""
+
+
+@dataclass(frozen=True)
+class NotTried:
+    """A candidate that was not trained, or not to its end."""
+
+    name: str
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -80,6 +92,8 @@ class Fit:
     splits: dict[str, int] = field(default_factory=dict[str, int])
     """Photos of each split."""
     candidates: tuple[CandidateResult, ...] = ()
+    not_tried: tuple[NotTried, ...] = ()
+    """In the last call."""
     round: int = 1
     """How often candidates were trained: again after a finished fit, and when photos change."""
     chosen: tuple[str, ...] = ()
@@ -89,6 +103,9 @@ class Fit:
     the candidates in the model; one for which there was no time is missing."""
     errors: int | None = None
     """Validation photos that the chosen model misclassifies; None before the choice."""
+    views: str = ""
+    """With which the model was tested and calibrated, and which it uses by default; empty before the test and
+    in files of earlier versions."""
     suspects: tuple[Suspect, ...] = ()
     """The most suspicious first."""
     version: int = FIT_FORMAT_VERSION

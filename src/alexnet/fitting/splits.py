@@ -7,13 +7,18 @@ import dataclasses
 from alexnet.data.classes import NO_LABEL
 from alexnet.data.sources import Source, SourceSplit, hold_out
 from alexnet.data.sources.base import LeftOut, SplitOrigin
+from alexnet.data.store import Store
 from alexnet.errors import CommandError, DataError
-from alexnet.text import counted
+from alexnet.text import counted, first_few
 
 TRAIN, VALIDATION, TEST = "train", "val", "test"
 """`val` chooses among candidates and nothing else; errors on `test` are reported."""
 TEST_FRACTION, VALIDATION_FRACTION = 0.2, 0.2
 """Of each class: what is held out for `test`, and then of the rest for `val`."""
+MOST_TEST, MOST_VALIDATION = 5000, 2000
+"""Photos that are held out at most, of all classes together: more would take time from the training, and
+errors are known to 1.4 and 2.2 points with these.
+"""
 ENOUGH_VALIDATION, MAX_VALIDATION_FRACTION = 100, 0.4
 """Number of photos that `val` gets of small sets, and at most this fraction: fewer choose at random, and the
 refit uses them for training anyway."""
@@ -35,10 +40,10 @@ def with_three_splits(source: Source, group_by: str = "") -> Source:
     made = dataclasses.replace(source, splits=kept)
     if TEST not in kept:  # what the source has as `val` is tested on, since only `fit` chooses
         made = _renamed(
-            made if VALIDATION in kept else hold_out(made, TEST_FRACTION, group_by), VALIDATION, TEST
+            made if VALIDATION in kept else hold_out(made, _test_fraction(made), group_by), VALIDATION, TEST
         )
     if VALIDATION not in made.splits:
-        made = hold_out(made, _validation_fraction(len(made.splits[TRAIN])), group_by)
+        made = hold_out(made, _validation_fraction(made), group_by)
     if not {VALIDATION, TEST} <= set(made.splits):
         raise DataError(
             f"{source.path} has too few photos to hold some out for a test: add some, four or more per class"
@@ -58,9 +63,30 @@ def with_three_splits(source: Source, group_by: str = "") -> Source:
     )
 
 
-def _validation_fraction(photos: int) -> float:
-    """What is held out of this number of training photos."""
-    return min(max(VALIDATION_FRACTION, ENOUGH_VALIDATION / photos), MAX_VALIDATION_FRACTION)
+def describe_untested(store: Store) -> list[str]:
+    """A line for each split that lacks photos of some classes; none if all classes are in all splits."""
+    lines: list[str] = []
+    for split, lacks in ((VALIDATION, "no validation photos"), (TEST, "no test photos")):
+        present = set(store.split(split).labels.tolist())
+        missing = [each.name for label, each in enumerate(store.classes) if label not in present]
+        if missing:
+            count = counted(len(missing), "class")
+            lines.append(
+                f"{count} with {lacks}, so errors of these classes are unknown: {first_few(missing, 5)}"
+            )
+    return lines
+
+
+def _test_fraction(source: Source) -> float:
+    """What is held out of the training photos for `test`."""
+    return min(TEST_FRACTION, MOST_TEST / len(source.splits[TRAIN]))
+
+
+def _validation_fraction(source: Source) -> float:
+    """What is held out of the training photos for `val`."""
+    photos = len(source.splits[TRAIN])
+    fraction = min(max(VALIDATION_FRACTION, ENOUGH_VALIDATION / photos), MAX_VALIDATION_FRACTION)
+    return min(fraction, MOST_VALIDATION / photos)
 
 
 def _renamed(source: Source, old: str, new: str) -> Source:

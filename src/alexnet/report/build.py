@@ -26,7 +26,7 @@ from alexnet.report.comparison import (
 from alexnet.report.evaluation_tables import detection_table, growth_table, localization_table
 from alexnet.report.page import Commands, Folded, Missing, Part, Section, page
 from alexnet.report.sections import evaluation
-from alexnet.report.sections.fit import choice, labels_to_check
+from alexnet.report.sections.fit import choice, labels_to_check, photos
 from alexnet.report.sections.model import Keep, ModelFigures, Options, drawn
 from alexnet.report.sections.subjects import Subject, refuse_different_data, subjects_of
 from alexnet.runs.metrics_log import has_finished, training_seconds
@@ -84,8 +84,8 @@ def _build(
 
 
 def _fit_sections(path: Path, keep: Keep) -> list[Section]:
-    fit = Fit.read(path)
-    return [choice(fit), *labels_to_check(fit, Store.open(path / FIT_STORE), keep)]
+    fit, store = Fit.read(path), Store.open(path / FIT_STORE)
+    return [photos(fit, store), choice(fit), *labels_to_check(fit, store, keep)]
 
 
 def _store_for(subject: Subject, subjects: Sequence[Subject], given: Store | None) -> Store | None:
@@ -188,12 +188,18 @@ def _training(models: Sequence[ModelFigures], keep: Keep) -> list[Section]:
             "the table of errors may use more views."
         )
         parts.append(drawn(lambda: evaluation.curves(with_curves), "curves", keep, caption))
-    without = [each for each in runs if not _has_curves(each.subject)]
+    without = [each for each in runs if not _has_curves(each.subject) and _has_epochs(each.subject)]
     parts += [Missing(f"{each.label} has no curves: {_why_no_curves(each.subject)}.") for each in without]
     if len(runs) > 1:
         configs = {each.label: each.subject.config for each in runs if each.subject.config is not None}
         parts.append(run_details.between_runs(configs))
-    return [Section("Training", parts)]
+    return [Section("Training", parts)] if parts else []
+
+
+def _has_epochs(subject: Subject) -> bool:
+    """Whether it is trained in epochs; a classic pipeline and a last layer alone are fitted in one step."""
+    config = subject.config
+    return config is None or (config.classic is None and config.schedule.epochs > 0)
 
 
 def _has_curves(subject: Subject) -> bool:
@@ -201,8 +207,6 @@ def _has_curves(subject: Subject) -> bool:
 
 
 def _why_no_curves(subject: Subject) -> str:
-    if subject.config is not None and subject.config.classic is not None:
-        return "a classic pipeline is fitted in stages, not in epochs"
     if subject.environment.imported is not None:
         return "its weights were imported"
     return "nothing has been logged yet" if not subject.log else "its log has no losses"

@@ -123,7 +123,7 @@ def train_network(
         advance = stack.enter_context(options.progress(*images))
         trainer.log_start()
         if config.training.fit_last_layer and not resumed:
-            trainer.fit_last_layer()
+            trainer.fit_last_layer(interruption)
             trainer.validate(evaluate)
             trainer.save()
         if trainer.plan.validates(trainer.step) and trainer.validated_step < trainer.step:
@@ -298,13 +298,27 @@ class Trainer:
         for line in state.preprocessing.difference(source.preprocessing):
             self.log(f"  preprocessing of this run and of the source model differs: {line}")
 
-    def fit_last_layer(self) -> None:
-        """Fits the last layer to features of the training images; errors as `last_layer.fit_last_layer`."""
+    def fit_last_layer(self, interruption: Interruption) -> None:
+        """Fits the last layer to features of the training images; errors as `last_layer.fit_last_layer`.
+
+        Raises Stopped at a signal or a time limit. Nothing is saved then: a resumed run begins again.
+        """
         from alexnet.training.last_layer import fit_last_layer  # it loads scikit-learn
 
         state, split = self.state, training_images(self.store, self.config.data)
         fitted = bundle.ModelBundle(state.model, self.config, state.classes, state.preprocessing)
-        found = fit_last_layer(fitted, split, self.config.training.seed)
+
+        def stop_if_wanted(_: int) -> None:
+            # Several processes cannot agree here: each of them has other images.
+            if distributed.world_size() == 1 and interruption.wanted(0):
+                self.event("stopped", reason=interruption.reason)
+                raise Stopped(
+                    f"stopped {interruption.reason} while the last layer was fitted: run the same command "
+                    "with --resume to begin that again",
+                    timed_out=interruption.timed_out,
+                )
+
+        found = fit_last_layer(fitted, split, self.config.training.seed, stop_if_wanted)
         distributed.copy_from_main(state.model.parameters())
         state.ema.model.load_state_dict(state.model.state_dict())
         self.event("last-layer", **asdict(found))

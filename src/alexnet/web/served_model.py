@@ -99,6 +99,14 @@ class ModelHistory:
     tested: str = ""
 
 
+def served_views(classifier: Predictor) -> ViewsName:
+    """The model's default views, or crops where those are none that are served, such as `dense`."""
+    own = classifier.default_views
+    if own.name in get_args(ViewsName) and not own.scales:
+        return cast(ViewsName, own.name)
+    return cast(ViewsName, default_views(all(each.preprocessing.data.mirror for each in classifier.members)))
+
+
 class ServedModel:
     """A model under a name, with a queue for each of its views."""
 
@@ -110,8 +118,7 @@ class ServedModel:
         analyses: Analyses | None = None,
     ) -> None:
         self.name, self.classifier = name, classifier
-        mirrored = all(each.preprocessing.data.mirror for each in classifier.members)
-        self.default_views: ViewsName = cast(ViewsName, default_views(mirrored))
+        self.default_views: ViewsName = served_views(classifier)
         self.analyses = analyses or Analyses()
         self._summary = summary or ModelHistory()
         self._batchers: dict[str, Batcher[tuple[Pixels, ...], npt.NDArray[np.float32]]] = {}
@@ -277,7 +284,7 @@ def saliency_of(classifier: Predictor) -> Callable[[ModelInput], Saliency]:
     """
     last_maps(classifier)
     preprocessing = classifier.preprocessing
-    views = default_views(preprocessing.data.mirror)
+    views = served_views(classifier)
     top, left, _ = center(preprocessing.side, preprocessing.crop)[0].tolist()
 
     def saliency(given: ModelInput) -> Saliency:

@@ -258,7 +258,9 @@ def test_an_automatic_minimum_score_is_that_of_the_calibration(make_run, folder,
     (sharp,) = json.loads(predict(capsys, *words, "auto")[1])
     assert sharp["sure"] is True
     assert sharp["classes"][0]["probability"] > plain["classes"][0]["probability"]
-    code, _, err = predict(capsys, folder / "a.jpg", "--model", run.path, "--min-score", "auto")
+    by_default = [folder / "a.jpg", "--model", run.path, "--json", "--min-score", "auto"]
+    assert json.loads(predict(capsys, *by_default)[1]) == [sharp]  # the views of the calibration
+    code, _, err = predict(capsys, *by_default, "--views", "ten")
     assert code == 2
     assert "--views center" in err
     write_calibration(run, calibration(min_score=None))

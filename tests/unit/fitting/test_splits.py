@@ -37,6 +37,7 @@ def counts(found: Source) -> dict[str, list[int]]:
 @pytest.mark.parametrize(
     ("photos", "wanted"),
     [
+        (20_000, (17_666, 667, 1667)),
         (500, (320, 80, 100)),
         (250, (160, 40, 50)),
         (150, (87, 33, 30)),
@@ -47,7 +48,10 @@ def counts(found: Source) -> dict[str, list[int]]:
 def test_a_fifth_of_each_class_is_tested_and_a_fifth_of_the_rest_or_100_photos_choose(
     photos: int, wanted: tuple[int, int, int]
 ) -> None:
-    """Of each of three classes: of all 1,500, of 750, 450 and 300 photos; two fifths at most, as of 150."""
+    """Of each of three classes: of all 1,500, of 750, 450 and 300 photos; two fifths at most, as of 150.
+
+    Of 60,000 photos, 5,000 and 2,000 are held out.
+    """
     found = with_three_splits(source(train=split(photos, "train")))
     train, val, test = wanted
     assert counts(found) == {"train": 3 * [train], "val": 3 * [val], "test": 3 * [test]}

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,12 +19,12 @@ from alexnet.config import ConfigError, RunConfig, override
 from alexnet.data.image_reader import read_photo
 from alexnet.data.preprocessing import Preprocessing
 from alexnet.data.store import Store
-from alexnet.errors import CommandError
+from alexnet.errors import CommandError, Stopped
 from alexnet.models import LeNet5, LeNet1989
 from alexnet.models.bundle import ModelBundle
 from alexnet.models.registry import build_run
 from alexnet.runs.run_dir import find_weights
-from alexnet.training import last_layer
+from alexnet.training import last_layer, preemption
 from alexnet.training.last_layer import choose_strength, fit_last_layer, last_linear_layer
 
 SMALL = [
@@ -172,3 +175,43 @@ def test_fine_tuning_starts_from_the_fitted_layer(store: Store, tmp_path: Path) 
     ]
     torch.testing.assert_close(*weights, atol=1e-4, rtol=1e-3)
     assert fitted.step == 0
+
+
+def test_weaker_penalties_are_not_tried_once_the_loss_is_clearly_higher(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tried: list[float] = []
+    fit = last_layer._fit
+
+    def recorded(features: Any, labels: Any, strength: float, balanced: bool) -> LogisticRegression:
+        tried.append(strength)
+        return fit(features, labels, strength, balanced)
+
+    monkeypatch.setattr(last_layer, "_fit", recorded)
+    generator = np.random.default_rng(0)
+    labels, noise = np.arange(60) % 2, generator.normal(size=(1, 60, 50)).astype(np.float32)
+    strength, _ = choose_strength(noise, labels, seed=0)
+    assert strength == min(last_layer.STRENGTHS) and max(tried) < max(last_layer.STRENGTHS)
+
+
+@pytest.mark.parametrize("calls", [1, 4])
+def test_a_time_limit_ends_the_fit_and_a_resumed_run_begins_it_again(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, calls: int
+) -> None:
+    """While features are computed, or between two logistic regressions."""
+    words = ("alexnet-small", store, tmp_path / "run", *SMALL, "epochs=0")
+    checks = itertools.count(1)
+    with monkeypatch.context() as patch:
+        patch.setattr(preemption.Interruption, "wanted", _timed_out_after(checks, calls))
+        with pytest.raises(Stopped, match="while the last layer was fitted") as stopped:
+            alexnet.train(*words, device="cpu")
+    assert stopped.value.timed_out and next(checks) == calls + 1
+    assert alexnet.train(*words, device="cpu", resume=True).step == 0
+
+
+def _timed_out_after(checks: Iterator[int], calls: int) -> Callable[[Any, int], bool]:
+    def wanted(self: preemption.Interruption, step: int) -> bool:
+        self.reason = "after 1 minutes" if next(checks) >= calls else ""
+        return bool(self.reason)
+
+    return wanted

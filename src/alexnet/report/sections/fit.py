@@ -4,23 +4,55 @@ from __future__ import annotations
 
 import numpy as np
 
+from alexnet.data.findings import describe_findings
 from alexnet.data.image_reader import read_square
 from alexnet.data.store import Store
-from alexnet.fitting.record import Fit
-from alexnet.report.page import Section
+from alexnet.fitting.record import FEW_TESTED, Fit
+from alexnet.fitting.splits import describe_untested
+from alexnet.report.page import Part, Section
 from alexnet.report.plots.predictions import draw_predictions
 from alexnet.report.sections.evaluation import in_words
 from alexnet.report.sections.model import Keep, drawn
 from alexnet.report.sections.subjects import Drawn
 from alexnet.report.tables import ABSENT, Table, percent
+from alexnet.text import counted
 
+UNREADABLE_SHOWN = 25
+"""Photos in the table of unreadable ones."""
 SUSPECTS_SHOWN, SUSPECTS_DRAWN = 25, 8
 """Photos in the table of labels to check, and in the figure."""
 
 
+def photos(fit: Fit, store: Store) -> Section:
+    """What photos were used for, which could not be read, copies, and classes with few photos or none."""
+    names = {"train": "for training", "val": "for the choice of the model", "test": "for the test"}
+    counts = [f"{counted(fit.splits[name], 'photo')} {purpose}" for name, purpose in names.items()]
+    findings = store.manifest.findings
+    lines = [] if findings is None else describe_findings(findings, "alexnet fit")
+    parts: list[Part] = [f"{fit.photos}: {', '.join(counts)}, of {counted(len(store.classes), 'class')}."]
+    parts += [f"{line.strip()}." if line[:1] != " " else line.strip() for line in lines]
+    parts += [f"{line}." for line in describe_untested(store)]
+    if unreadable := store.manifest.unreadable:
+        rows = [(f"{each.split}/{each.key}", each.reason) for each in unreadable[:UNREADABLE_SHOWN]]
+        some = f", {len(rows)} of {len(unreadable):,}" if len(rows) < len(unreadable) else ""
+        parts.append(Table(("photo", "reason"), rows, f"Left out because they cannot be read{some}"))
+    return Section("Photos", parts)
+
+
 def choice(fit: Fit) -> Section:
-    """The candidates with their errors on the photos that choose."""
-    return Section("How the model was chosen", [candidates_table(fit)])
+    """The candidates with their errors on the photos that choose, those that were not tried, and the time."""
+    parts: list[Part] = [candidates_table(fit)]
+    if fit.not_tried:
+        rows = [(each.name, each.reason) for each in fit.not_tried]
+        parts.append(Table(("candidate", "reason"), rows, "Not tried, or not to the end"))
+    parts.append(f"It took {fit.used_minutes:.1f} of {fit.minutes:g} minutes, without this report.")
+    if fit.views:
+        views = "the center crop" if fit.views == "center" else f"the views {fit.views}"
+        parts.append(
+            f"The model was tested and calibrated with {views}, which predict, serve and evaluate use by "
+            "default."
+        )
+    return Section("How the model was chosen", parts)
 
 
 def labels_to_check(fit: Fit, store: Store, keep: Keep) -> list[Section]:
@@ -55,6 +87,7 @@ def candidates_table(fit: Fit) -> Table:
             (
                 f"{each.name}{' *' if each.name in fit.chosen else ''}",
                 each.title,
+                ABSENT if each.photos is None else f"{each.photos:,}",
                 f"{each.updates:,}" if each.updates else ABSENT,
                 ABSENT if each.training_error is None else percent(each.training_error),
                 percent(fit.rate(each.errors).error),
@@ -67,14 +100,24 @@ def candidates_table(fit: Fit) -> Table:
         rate = fit.rate(fit.errors)
         low, high = rate.interval
         errors = (percent(rate.error), f"{percent(low)} to {percent(high)}")
-        rows.append(("average of *", "", ABSENT, ABSENT, *errors, ABSENT, ABSENT))
-    measured = ("updates", "training error %", "held-out error %", "95 % interval", "loss", "seconds")
+        rows.append(("average of *", "", ABSENT, ABSENT, ABSENT, *errors, ABSENT, ABSENT))
+    measured = (
+        "photos",
+        "updates",
+        "training error %",
+        "held-out error %",
+        "95 % interval",
+        "loss",
+        "seconds",
+    )
     columns = ("candidate", "what it is", *measured)
     held_out = fit.splits["val"]
     notes = [
         f"On {held_out:,} photos held out of the training photos; * is chosen: the lowest loss, and what "
         "lowers it further in an average. The errors reported are those on the test photos.",
     ]
+    if held_out < FEW_TESTED:
+        notes.append("So few photos choose nearly at random, and say little about the error.")
     if fit.refit:
         runs = " and ".join(fit.refit)
         notes.append(f"Trained again after the choice, with these {held_out:,} photos added: {runs}.")

@@ -206,8 +206,7 @@ class ModelFigures:
         """Those of the evaluation; without one, those that `evaluate` uses by default."""
         if self.result:
             return self.result.views
-        members = self.subject.members if self.subject.kind == "ensemble" else [self.subject.path]
-        return ViewSet(run_evaluation.default_views_of(list(map(RunDir, members))))
+        return run_evaluation.default_views_of([self.subject.path])
 
     def _drawn(self, make: Callable[[], Drawn], what: str, caption: str = "") -> Part:
         return drawn(make, what, self.options.keep, caption, self.label)
