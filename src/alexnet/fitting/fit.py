@@ -27,7 +27,6 @@ from alexnet.data.prepare import prepare
 from alexnet.data.prepare_update import side_of_store
 from alexnet.data.remote import local_source
 from alexnet.data.sources import Source, SourceOptions, open_source
-from alexnet.data.sources.base import path_of
 from alexnet.data.store import Store
 from alexnet.errors import AlexNetError, CommandError, DataError, Diverged, Stopped, WorkError
 from alexnet.evaluation import ensemble
@@ -39,7 +38,12 @@ from alexnet.evaluation.predictor import Predictor, load
 from alexnet.evaluation.run_evaluation import EvaluateOptions, Evaluation, class_predictions, evaluate_runs
 from alexnet.fitting.candidates import LINEAR, ONE_STEP, SIDES, Candidate, PhotoCounts, measure_speed, plan
 from alexnet.fitting.choice import choose, wrong_predictions
-from alexnet.fitting.label_errors import MAX_PHOTOS, find_suspects
+from alexnet.fitting.label_errors import (
+    MAX_PHOTOS,
+    find_suspects,
+    fisher_probabilities,
+    linear_probabilities,
+)
 from alexnet.fitting.record import REFIT, CandidateResult, Fit, Suspect
 from alexnet.fitting.splits import TEST, TRAIN, VALIDATION, with_three_splits
 from alexnet.hardware import choose_device, cpu_count, describe_device
@@ -219,7 +223,7 @@ class _Fitting:
             ),
         )
         export(self.run / state.members[0], self.run / MODEL_FILE)
-        suspects = self._suspects(source, store)
+        suspects = self._suspects(store, state, used, [each.predictions for each in evaluations])
         state = replace(state, suspects=suspects, used_minutes=self._used_minutes())
         state.write(self.run)
         minutes = (time.monotonic() - self.start) / 60
@@ -522,25 +526,28 @@ class _Fitting:
         source = candidate.init_from
         return PRETRAINED if source == PRETRAINED else self.directories[source]
 
-    def _suspects(self, source: Source, store: Store) -> tuple[Suspect, ...]:
-        """Photos whose labels should be checked, with their files in the source."""
-        photos = sum(len(store.split(name)) for name in store.splits)
-        if photos > MAX_PHOTOS:
+    def _suspects(
+        self, store: Store, state: Fit, validation: Sequence[Predictions], test: Sequence[Predictions]
+    ) -> tuple[Suspect, ...]:
+        """Photos whose labels should be checked; the predictions are those of each chosen model."""
+        for name, *others in zip(
+            state.members, validation, test, strict=False
+        ):  # the last test is the mean's
+            run = RunDir(self.run / name)
+            if run.config().classic is not None:
+                found = fisher_probabilities(run, store, dict(zip((VALIDATION, TEST), others, strict=True)))
+                if found is not None:
+                    return find_suspects(store, found)
+        if sum(len(store.split(name)) for name in store.splits) > MAX_PHOTOS:
             self.log(
-                f"label errors are not searched for: that takes too long with more than {MAX_PHOTOS:,} photos"
+                "label errors are not searched for, except copies with different labels: that takes too long "
+                f"with more than {MAX_PHOTOS:,} photos"
             )
-            return ()
+            return find_suspects(store, None)
         place = RunDir(self.run / self.directories[LINEAR])
         strength = last_layer_strength(place.metrics_file) or DEFAULT_STRENGTH
-        found = find_suspects(load(place.path, self.device).bundle, store, strength, self.seed)
-        wanted = {(each.split, each.key) for each in found}
-        paths = {
-            (name, key): path_of(split, index) or ""
-            for name, split in source.splits.items()
-            for index in range(len(split))
-            if (name, key := split.key(index)) in wanted
-        }
-        return tuple(replace(each, path=paths[each.split, each.key]) for each in found)
+        model = load(place.path, self.device).bundle
+        return find_suspects(store, linear_probabilities(model, store, strength, self.seed))
 
 
 def _photos_round(state: Fit) -> int:
