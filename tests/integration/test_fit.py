@@ -108,6 +108,12 @@ def test_what_is_chosen_is_trained_again_with_the_photos_that_chose(
     assert _shows_calibration(fitted, tmp_path / "page")
     with pytest.raises(CommandError, match="was trained on val, too"):
         calibrate(fitted)
+    shutil.copytree(fitted, tmp_path / "run")
+    assert main(["calibrate", str(tmp_path / "run"), "--accuracy", "0.5"]) == 0
+    names = " and ".join(made.chosen)
+    assert f"The predictions are those of {names}, without these images" in capsys.readouterr().out
+    again = load(tmp_path / "run", "cpu").calibration
+    assert again is not None and again.temperature == held_out.temperature and again.wanted_accuracy == 0.5
     assert main(["evaluate", str(fitted), "--split", "val"]) == 0
     note = f"note: {' and '.join(made.refit)} {'was' if len(made.refit) == 1 else 'were'} trained on val"
     assert note in capsys.readouterr().err
