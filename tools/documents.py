@@ -77,6 +77,7 @@ TABLES: dict[str, Callable[[Path], Table]] = {
     "own-photos": own_photos.rivals,
     "own-photos-candidates": own_photos.by_photos,
     "own-photos-training": own_photos.training,
+    "own-photos-labels": own_photos.wrong_labels,
     "why-nets": why_so_long.nets,
     "why-machines": why_so_long.machines,
     "why-images": why_so_long.by_images,

@@ -1,6 +1,7 @@
 """`alexnet fit` on public photo sets: against what people write themselves, and its candidates by photos.
 
-Source: `results/own-photos`, written by `benchmarks.own_photos` and `benchmarks.candidates`.
+Source: `results/own-photos`, written by `benchmarks.own_photos`, `benchmarks.candidates` and
+`benchmarks.label_errors`.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from alexnet.report.plots.style import COLORS
 from alexnet.report.tables import ABSENT, Table, percent, rate
 from alexnet.runs.results import Rate
 from alexnet.text import percentage
-from benchmarks import candidates, own_photos
+from benchmarks import candidates, label_errors, own_photos
 from tools.results_io import NOT_RECORDED
 
 FOLDER = "own-photos"
@@ -121,6 +122,36 @@ def training(results: Path) -> Table:
 def _trained(rows: Sequence[candidates.Row]) -> str:
     errors = [row.training_error for row in rows if row.training_error is not None]
     return f"{rows[0].updates:,}; {100 * mean(errors):.1f}" if errors else ABSENT
+
+
+def wrong_labels(results: Path) -> Table:
+    """The planted wrong labels that are found by the features of `linear`, and by `sift-fv`."""
+    rows = label_errors.read(results / FOLDER)
+    columns = ("photos", "number", "wrong", "seeds", "by", "found in the ranking", "listed")
+    columns += ("precision of the list", "recall of the list")
+    body: list[Sequence[str]] = []
+    for photos, model in dict.fromkeys((row.photos, row.model) for row in rows):
+        here = [row for row in rows if (row.photos, row.model) == (photos, model)]
+        found = [row.found / row.planted for row in here]
+        listed, right = sum(row.listed for row in here), sum(row.found_listed for row in here)
+        body.append(
+            (
+                *(photos, f"{here[0].number:,}", f"{here[0].planted:,}"),
+                ", ".join(str(row.seed) for row in here),
+                f"`{model}`",
+                _cell(found, is_lowest=False),
+                f"{listed / len(here):.0f}",
+                percent(right / listed) if listed else ABSENT,
+                percent(right / sum(row.planted for row in here)),
+            )
+        )
+    notes = (
+        "In %. Found in the ranking: of the wrong labels, those of the first photos, as many as labels are "
+        "wrong (this is both precision and recall); mean over seeds, with the lowest and highest. Listed: "
+        "photos within the limits of `fit`, mean over seeds; precision and recall over all seeds together.",
+    )
+    table = _table(columns, body, notes)
+    return Table(table.columns, table.rows, numeric=frozenset({*columns[1:3], *columns[6:]}), notes=notes)
 
 
 def picture(results: Path) -> tuple[Figure, str]:

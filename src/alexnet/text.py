@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 
 def counted(count: int, noun: str) -> str:
@@ -79,6 +80,12 @@ def _escaped(found: re.Match[str]) -> str:
     code = ord(found[0])
     # Python decodes the bytes 0x80 to 0xff of a name that is not UTF-8 as surrogates.
     return f"\\x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else ascii(found[0])[1:-1]
+
+
+def shown_path(path: str) -> str:
+    """A path as a user types it: relative to the working directory if it is below it, else unchanged."""
+    here = Path.cwd()
+    return str(Path(path).relative_to(here)) if Path(path).is_relative_to(here) else path
 
 
 def percentage(fraction: float) -> str:

@@ -109,6 +109,12 @@ def test_what_is_chosen_is_trained_again_with_the_photos_that_chose(
     assert _shows_calibration(fitted, tmp_path / "page")
     with pytest.raises(CommandError, match="was trained on val, too"):
         calibrate(fitted)
+    shutil.copytree(fitted, tmp_path / "run")
+    assert main(["calibrate", str(tmp_path / "run"), "--accuracy", "0.5"]) == 0
+    names = " and ".join(made.chosen)
+    assert f"The predictions are those of {names}, without these images" in capsys.readouterr().out
+    again = load(tmp_path / "run", "cpu").calibration
+    assert again is not None and again.temperature == held_out.temperature and again.wanted_accuracy == 0.5
     assert main(["evaluate", str(fitted), "--split", "val"]) == 0
     note = f"note: {' and '.join(made.refit)} {'was' if len(made.refit) == 1 else 'were'} trained on val"
     assert note in capsys.readouterr().err
@@ -151,7 +157,27 @@ def test_stripes_are_classified_and_the_moved_photo_is_found(fitted: Path, photo
     found = load(fitted, "cpu").predict([photos / "rows" / "3.png", photos / "diagonals" / "3.png"])
     assert [each[0].name for each in found] == ["rows", "diagonals"]
     (first, *_) = Fit.read(fitted).suspects
-    assert (first.path, first.label, first.predicted) == ("columns/moved.png", "columns", "rows")
+    assert (first.label, first.predicted, first.reason) == ("columns", "rows", "prediction")
+    assert Path(first.path).samefile(photos / "columns" / "moved.png")
+
+
+def test_labels_are_checked_with_a_chosen_sift_fv_also_while_it_is_not_trained_again(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a small codebook; its classifiers predict each training photo without it."""
+    monkeypatch.setattr(fitting_candidates, "FISHER_DESCRIPTORS", 1000)
+    monkeypatch.setattr(fitting, "choose", lambda found: ("linear", "sift-fv"))
+    monkeypatch.setattr(fitting, "linear_probabilities", lambda *_: pytest.fail("not by logistic regression"))
+    made = fit_photos(photos, tmp_path / "run", OPTIONS).fit
+    assert "sift-fv-refit" in made.members
+    assert Path(made.suspects[0].path).name == "moved.png"
+    slow = tuple(replace(each, seconds=1e6) for each in made.candidates)
+    for name in made.refit:
+        shutil.rmtree(tmp_path / "run" / name)
+    replace(made, candidates=slow, chosen=(), refit=()).write(tmp_path / "run")
+    again = fit_photos(photos, tmp_path / "run", RESUMED).fit
+    assert "sift-fv" in again.members
+    assert Path(again.suspects[0].path).name == "moved.png"
 
 
 @pytest.mark.parametrize("verb", ["predict", "evaluate", "export"])

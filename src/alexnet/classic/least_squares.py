@@ -32,8 +32,8 @@ class LeastSquares:
     penalty: float
     scale: float
     """Times the scores gives the logits of calibrated probabilities."""
-    error: float
-    """Share of the photos that are wrong if each is predicted by the classifiers of all others."""
+    left_out: Tensor
+    """(N, K) float64: the scores of each photo by the classifiers of all photos of other groups."""
 
     def classifiers(self, read: Read) -> tuple[Tensor, Tensor]:
         """(K, F) and (K,): weights and biases; `read` reads the feature vectors of these photos."""
@@ -62,27 +62,42 @@ def products(read: Read, photos: int, done: Callable[[int], None] = lambda count
     return found
 
 
-def fit_least_squares(products: Tensor, labels: Tensor, classes: int) -> LeastSquares:
+def fit_least_squares(
+    products: Tensor, labels: Tensor, classes: int, groups: Tensor | None = None
+) -> LeastSquares:
     """Classifiers that predict 1 for photos of their class and -1 for others.
 
     `products` (N, N) float64, `labels` (N,) int64. The bias is the weight of one more feature, which is 1.
     The penalty is the one with the lowest loss of calibrated probabilities for photos that are predicted by
-    the classifiers of all others; these predictions follow from one fit. Source: Rifkin and Lippert 2007,
-    Notes on Regularized Least Squares, MIT-CSAIL-TR-2007-025.
+    the classifiers of all others; these predictions follow from one fit. With `groups` (N,) int64, photos of
+    one group do not predict each other. Source: Rifkin and Lippert 2007, Notes on Regularized Least Squares,
+    MIT-CSAIL-TR-2007-025.
     """
     targets = 2 * one_hot(labels, classes).double() - 1
     values, vectors = torch.linalg.eigh(products + 1)
     values.clamp_(min=0)
     rotated, squares = vectors.T @ targets, vectors.square()
+    several = _groups_of_several(groups)
     best, lowest = None, float("inf")
     for penalty in PENALTIES:
         weights = 1 / (values + penalty)
         coefficients = vectors @ (weights[:, None] * rotated)
-        others = targets - coefficients / (squares @ weights)[:, None]
-        scale = SoftmaxCalibration().fit(others, labels).scale_
-        loss = float(cross_entropy(scale * others, labels))
+        residuals = coefficients / (squares @ weights)[:, None]
+        for members in several:  # the same with a block of the inverse in place of a number
+            rows = vectors[members]
+            residuals[members] = torch.linalg.solve((rows * weights) @ rows.T, coefficients[members])
+        left_out = targets - residuals
+        scale = SoftmaxCalibration().fit(left_out, labels).scale_
+        loss = float(cross_entropy(scale * left_out, labels))
         if loss < lowest:
-            error = float((others.argmax(1) != labels).double().mean())
-            best, lowest = LeastSquares(coefficients, penalty, scale, error), loss
+            best, lowest = LeastSquares(coefficients, penalty, scale, left_out), loss
     assert best is not None
     return best
+
+
+def _groups_of_several(groups: Tensor | None) -> list[Tensor]:
+    """The numbers of the photos of each group with two or more."""
+    if groups is None:
+        return []
+    sizes = torch.unique(groups, return_counts=True)[1].tolist()
+    return [members for members in groups.argsort(stable=True).split(sizes) if len(members) > 1]

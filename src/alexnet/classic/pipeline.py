@@ -54,8 +54,12 @@ class Pipeline(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """(N, K) the logarithm of the mean of the channels' probabilities."""
-        shares = [torch.log_softmax(each.scores(each.features(images)), 1) for each in self]
-        return torch.stack(shares).logsumexp(0) - math.log(len(shares))
+        return mean_log_probabilities([each.scores(each.features(images)) for each in self])
+
+
+def mean_log_probabilities(logits: Sequence[Tensor]) -> Tensor:
+    """(N, K) the logarithm of the mean of the probabilities that the logits (N, K) of each channel give."""
+    return torch.stack([torch.log_softmax(each, 1) for each in logits]).logsumexp(0) - math.log(len(logits))
 
 
 class ChannelModel(nn.Module):

@@ -41,19 +41,23 @@ def command(
 
     A single number, the temperature, is fitted (Guo et al. 2017); the predicted classes do not change. It is
     saved in RUN/calibration.json with the smallest score at which predictions reach the wanted accuracy, for
-    `predict --min-score auto`. predict, serve and export use it.
+    `predict --min-score auto`. predict, serve and export use it. A fit is calibrated already; do it again for
+    other views or another accuracy.
     """
     from functools import partial
     from typing import cast
 
     from alexnet.evaluation.calibration import CalibrateOptions, calibrate
+    from alexnet.fitting.record import Fit
     from alexnet.progress import ProgressBar
     from alexnet.runs.calibration import CALIBRATION_FILE, describe_calibration
-    from alexnet.runs.run_dir import members_of
+    from alexnet.runs.run_dir import is_fit, members_of
 
+    fit = Fit.read(run) if is_fit(run) else None
     options = CalibrateOptions(
         views=view_set(views, scales),
         accuracy=accuracy,
+        predicted_by=[run / name for name in fit.chosen] if fit is not None and fit.refit else (),
         device=device,
         batch_size=batch,
         progress=cast(ProgressBar, partial(progress_bar, unit="images", silent=as_json)),
@@ -69,6 +73,9 @@ def command(
     if as_json or tables:
         return
     write_lines(*describe_calibration(found))
+    if found.predicted_by:
+        names = " and ".join(Path(each).name for each in found.predicted_by)
+        write_lines(f"The predictions are those of {names}, without these images in training.")
     members = members_of([run])
     place = members[0] if len(members) == 1 else run
     write_lines(f"saved in {place / CALIBRATION_FILE}; predict, serve and export use it")

@@ -21,12 +21,13 @@ from alexnet.errors import CommandError, DataError
 from alexnet.runs.hugging_face import hub_address
 from alexnet.runs.run_dir import PRETRAINED
 from alexnet.tasks.config import DEFAULT_MIN_SCORE
-from alexnet.text import counted, first_few
+from alexnet.text import counted, first_few, percentage
 
 if TYPE_CHECKING:
     from alexnet.errors import AlexNetError
     from alexnet.evaluation.class_folders import ClassFolders
     from alexnet.evaluation.predictor import Predictor
+    from alexnet.runs.calibration import Calibration
     from alexnet.runs.results import ViewSet
     from alexnet.tasks.base import BoxPrediction, Prediction
 
@@ -127,13 +128,15 @@ def command(
         )
     if terms:
         write_notes(*license_lines(predictor.terms, predictor.provenance))
-    chosen = view_set(views, scales)
+    chosen, calibration = view_set(views, scales), predictor.calibration
     least = _min_score(min_score, predictor, chosen)
-    if predictor.calibration is not None and predictor.calibration_for(chosen) is None:
+    if calibration is not None and predictor.calibration_for(chosen) is None:
         write_notes(
-            f"note: the probabilities of these views are not calibrated; those of --views "
-            f"{predictor.calibration.views.name} are"
+            "note: the probabilities of these views are not calibrated; those of --views "
+            f"{calibration.views.name} are"
         )
+    elif calibration is not None and min_score == "auto":
+        write_notes(_described_score(calibration))
     prints = not as_json and not tables and folders is None
     results: list[dict[str, Any]] = []
     with progress_bar("predicting", len(names), unit="photos", silent=as_json or len(names) == 1) as advance:
@@ -215,10 +218,25 @@ def _min_score(text: str, predictor: Predictor, views: ViewSet) -> float | None:
         )
     if calibration.min_score is None:
         raise CommandError(
-            f"no minimum score reached an accuracy of {100 * calibration.wanted_accuracy:g} %: type a "
-            "number, or calibrate with a lower --accuracy"
+            f"no minimum score reached an accuracy of {100 * calibration.wanted_accuracy:g} % on the "
+            f"{counted(calibration.images, 'photo')} of {calibration.store} {calibration.split}: type a "
+            "number, or a lower accuracy, such as alexnet calibrate RUN --accuracy 0.9"
         )
     return calibration.min_score
+
+
+def _described_score(found: Calibration) -> str:
+    """The minimum score of `auto`, and what it is worth."""
+    error = found.kept_error
+    reached = ""
+    if error is not None:
+        low, high = error.interval
+        reached = (
+            f", which {found.kept:,} of {found.images:,} photos of {found.store} {found.split} reached: "
+            f"{percentage(1 - error.error)} of these were correct (95 % interval: {percentage(1 - high)} to "
+            f"{percentage(1 - low)})"
+        )
+    return f"--min-score auto: {found.min_score:.3f} with the views {found.views}{reached}"
 
 
 def photo_names(images: Sequence[str]) -> Iterator[str]:

@@ -58,6 +58,9 @@ def command(
         names = ", ".join(model.name for model in models)
 
         def ready(url: str) -> None:
-            write_lines(f"{names} on {describe_device(chosen)}: {url} (Ctrl-C stops it)")
+            write_lines(
+                f"{names} on {describe_device(chosen)}: {url} (Ctrl-C stops it)",
+                f"for programs: curl --data-binary @photo.jpg {url}/api/classify",
+            )
 
         serve(make_app(models, StorePhotos(opened) if opened else None), listener, ready)

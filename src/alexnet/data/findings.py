@@ -32,6 +32,8 @@ class PhotoNote(NamedTuple):
     """Hash of its bytes and boxes; empty if there are none."""
     pixels: str = ""
     """Hash of its decoded pixels; empty if it is unreadable."""
+    path: str = ""
+    """Of its file, in the source; empty if it has none of its own, and in notes of earlier versions."""
 
 
 @dataclass(frozen=True, order=True)

@@ -101,6 +101,8 @@ class SourceEntry:
 
     form: str
     """The raw form, in words, such as "Kaggle tree"."""
+    path: str = ""
+    """Where they were, absolute; empty in stores made before it was recorded."""
     photos: dict[str, int] = field(default_factory=dict[str, int])
     """Photos in each split of the source, unreadable ones included."""
     sha256: str = ""

@@ -260,8 +260,7 @@ def _bring_up_to_date(
             f"{job.source.path}; choose another STORE{delete}"
         )
     if finished and _is_complete(job, tasks, notes, found):
-        for task in found.touched:
-            store_notes.write_note(task.note_path, found.current[task])
+        _note_places(job, found)
         return True
     refuse_without_decoder(job.source)
     make_folder(path)
@@ -291,6 +290,17 @@ def _bring_up_to_date(
             _remove_unused(path)
             raise
     return False
+
+
+def _note_places(job: Job, found: SourceChanges) -> None:
+    """Records new times and places of the files that a finished store was made from, if it can be written."""
+    manifest, place = read_manifest(job.path), str(job.source.path.resolve())
+    with suppress(CannotWrite):
+        for task in found.touched:
+            store_notes.write_note(task.note_path, found.current[task])
+        if manifest.source.path != place:
+            source = dataclasses.replace(manifest.source, path=place)
+            write_manifest(job.path, dataclasses.replace(manifest, source=source))
 
 
 class _AllAlike(DataError):  # noqa: N818 - what was found
@@ -508,6 +518,7 @@ def _manifest(job: Job, notes: Mapping[ShardTask, ShardNote], statistics: PixelS
         resampling=FILTER,
         source=SourceEntry(
             form=source.form,
+            path=str(source.path.resolve()),
             photos={name: len(split) for name, split in source.splits.items()},
             sha256=str(job.fingerprint[PHOTOS_HASH]),
             class_filter=source.class_filter,

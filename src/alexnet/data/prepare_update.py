@@ -20,7 +20,7 @@ from alexnet.data.findings import PhotoNote
 from alexnet.data.manifest import FINGERPRINT_FILE, MANIFEST_FILE, VERSION, PrepareSettings, read_manifest
 from alexnet.data.prepare_shard import ShardTask
 from alexnet.data.sources import Source, SourceSplit
-from alexnet.data.sources.base import stamp_of
+from alexnet.data.sources.base import path_of, stamp_of
 from alexnet.data.store import TRAIN
 from alexnet.data.store_notes import ShardNote, content_hash
 from alexnet.errors import CommandError
@@ -146,7 +146,8 @@ class SourceChanges:
     current: dict[ShardTask, ShardNote] = field(default_factory=dict[ShardTask, ShardNote])
     """The shards that a new store would have too."""
     touched: list[ShardTask] = field(default_factory=list[ShardTask])
-    """Those whose notes have new times: files were written again with the same contents."""
+    """Those whose notes have new times or places: files were written again or moved, with the same contents.
+    """
     unchanged: int = 0
     """Photos that are in the store and in the source, with the same contents and class."""
     changed: list[str] = field(default_factory=list[str])
@@ -223,7 +224,7 @@ def _find_moved(
 
 
 def _current_note(split: SourceSplit, task: ShardTask, note: ShardNote, by_stamp: bool) -> ShardNote | None:
-    """The note with the files' times of now; None if the shard must be made again."""
+    """The note with the files' times and places of now; None if the shard must be made again."""
     path = task.folder / task.file
     whole = path.is_file() and path.stat().st_size == note.bytes
     if not whole or len(note.photos) != task.stop - task.start:
@@ -235,7 +236,7 @@ def _current_note(split: SourceSplit, task: ShardTask, note: ShardNote, by_stamp
         stamp = stamp_of(split, index) or ""
         if not _same_contents(split, index, stamp if by_stamp else "", photo):
             return None
-        photos.append(photo._replace(stamp=stamp))
+        photos.append(photo._replace(stamp=stamp, path=path_of(split, index) or ""))
     return note if photos == note.photos else replace(note, photos=photos)
 
 

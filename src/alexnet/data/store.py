@@ -21,10 +21,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from alexnet.checksum import known_sha256
+from alexnet.data import store_notes
 from alexnet.data.classes import Class
 from alexnet.data.config import DataConfig
 from alexnet.data.manifest import Manifest, ShardEntry, read_manifest
-from alexnet.data.sources.base import Box
+from alexnet.data.sources.base import Box, existing_file
 from alexnet.data.subset import stratified_order
 from alexnet.errors import CommandError, DataError
 from alexnet.hardware import memory_bytes
@@ -189,6 +190,15 @@ class Store:
         # By its name: the data set reads images, and what reads images imports this file.
         module: Any = importlib.import_module("alexnet.data.dataset")
         return module.TorchDataset(self.split(split), transform)
+
+    def photo_files(self, split: str, keys: Sequence[str]) -> list[str]:
+        """The files that photos of a split were prepared from, as `existing_file`.
+
+        All are empty for stores of earlier versions.
+        """
+        folder = self.manifest.source.path
+        known = store_notes.paths_of(self.path, split) if folder and keys else {}
+        return [existing_file(folder, known.get(key)) for key in keys]
 
     def __len__(self) -> int:
         return len(self._default())

@@ -20,6 +20,7 @@ from alexnet.checksum import with_checksum
 from alexnet.data.decode import Pixels
 from alexnet.data.findings import DroppedPhoto, PhotoName, PhotoNote
 from alexnet.data.sources.base import Example
+from alexnet.errors import DataError
 from alexnet.io import write_json, write_whole
 from alexnet.json_reader import read_document, read_object
 
@@ -84,6 +85,15 @@ def _split_of(file: str) -> str:
 def photos(notes: Mapping[str, ShardNote]) -> Iterator[tuple[str, PhotoNote]]:
     """Split and note of all photos."""
     return ((_split_of(file), photo) for file, note in notes.items() for photo in note.photos)
+
+
+def paths_of(store: Path, split: str) -> dict[str, str]:
+    """The path of each photo's file in the source, by key; empty without notes, or if one is damaged."""
+    try:
+        notes = [read_note(path) for path in sorted((store / FOLDER).glob(f"{split}-[0-9]*.json"))]
+    except DataError:
+        return {}
+    return {photo.key: photo.path for note in notes for photo in note.photos}
 
 
 def write_dropped(store: Path, dropped: Sequence[DroppedPhoto]) -> None:

@@ -16,7 +16,7 @@ from alexnet.data.decode import UnreadableImage
 from alexnet.data.inspect import describe_overview, overview
 from alexnet.data.remote import local_source
 from alexnet.data.sources import Source, SourceOptions, open_source
-from alexnet.data.sources.base import SplitOrigin
+from alexnet.data.sources.base import SplitOrigin, existing_file, path_of
 from alexnet.errors import AlexNetError, CommandError, DataError
 from alexnet.evaluation import ensemble, metrics
 from alexnet.evaluation.predictor import Predictor
@@ -210,8 +210,16 @@ def _predictions(
 
 
 def _result(made: Predictions, source: Source, left_out: tuple[str, ...]) -> EvalResult:
+    (split,), found = source.splits.values(), metrics.evaluate_predictions(made)
+    wrong = {each.key for each in found.mistakes}
+    files = {
+        key: existing_file(source.path, path_of(split, index))
+        for index in range(len(split))
+        if (key := split.key(index)) in wrong
+    }
     return replace(
-        metrics.evaluate_predictions(made),
+        found,
+        mistakes=tuple(replace(each, file=files[each.key]) for each in found.mistakes),
         store=source.path.resolve().name,
         photos="whole" if is_whole(made.views) else "square",
         left_out=left_out,

@@ -251,14 +251,16 @@ def with_origin(
     """`result` with the runs that were tested, and on which store.
 
     `photos` are `whole` where more than their central square was tested. `left_out` lists the split's photos
-    that `prepare` could not read, which are not tested.
+    that `prepare` could not read, which are not tested. Mistakes get the files of the photos.
     """
     whole = store.manifest.shape == "whole" and is_whole(result.views)
+    files = store.photo_files(result.split, [each.key for each in result.mistakes])
     return replace(
         result,
         photos="whole" if whole else "square",
         store=store.path.resolve().name,
         store_digest=store.digest,
+        mistakes=tuple(replace(each, file=file) for each, file in zip(result.mistakes, files, strict=True)),
         left_out=tuple(
             f"{photo.key} ({photo.reason})"
             for photo in store.manifest.unreadable

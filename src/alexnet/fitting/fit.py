@@ -27,7 +27,6 @@ from alexnet.data.prepare import prepare
 from alexnet.data.prepare_update import side_of_store
 from alexnet.data.remote import local_source
 from alexnet.data.sources import Source, SourceOptions, open_source
-from alexnet.data.sources.base import path_of
 from alexnet.data.store import Store, training_images
 from alexnet.errors import AlexNetError, CommandError, DataError, Diverged, Stopped, WorkError
 from alexnet.evaluation import ensemble
@@ -58,7 +57,12 @@ from alexnet.fitting.candidates import (
     shortened,
 )
 from alexnet.fitting.choice import choose, wrong_predictions
-from alexnet.fitting.label_errors import MAX_PHOTOS, find_suspects
+from alexnet.fitting.label_errors import (
+    MAX_PHOTOS,
+    find_suspects,
+    fisher_probabilities,
+    linear_probabilities,
+)
 from alexnet.fitting.record import REFIT, CandidateResult, Fit, NotTried, Suspect
 from alexnet.fitting.splits import TEST, TRAIN, VALIDATION, describe_untested, with_three_splits
 from alexnet.hardware import choose_device, cpu_count, describe_device
@@ -231,7 +235,8 @@ class _Fitting:
             ),
         )
         export(self.run / state.members[0], self.run / MODEL_FILE)
-        suspects = self._suspects(source, store) if self._has_time_for_labels(state.splits) else ()
+        validated = [predictions[name] for name in chosen]
+        suspects = self._suspects(store, state, validated, [each.predictions for each in evaluations])
         state = replace(state, views=str(views), suspects=suspects, used_minutes=self._used_minutes())
         state.write(self.run)
         minutes = (time.monotonic() - self.start) / 60
@@ -419,16 +424,20 @@ class _Fitting:
         return CENTER
 
     def _has_time_for_labels(self, photos: Mapping[str, int]) -> bool:
-        """Whether the search for wrong labels should end in time; if not, this is logged."""
+        """Whether there is time to predict each photo by models of other photos; if not, this is logged."""
         assert self.speed is not None
         count = sum(photos.values())
         seconds = count * (self.speed.forward + LABEL_SEARCH_COST * self.speed.last_layer)
-        if count > MAX_PHOTOS or seconds <= self._until_the_report():
+        copies = "label errors are not searched for, except copies with different labels"
+        if count > MAX_PHOTOS:
+            self.log(f"{copies}: that takes too long with more than {MAX_PHOTOS:,} photos")
+        elif seconds > self._until_the_report():
+            self.log(
+                f"{copies}: that would take about {duration(seconds)}; for this, type the command again with "
+                "--resume and more --minutes"
+            )
+        else:
             return True
-        self.log(
-            f"label errors are not searched for: that would take about {duration(seconds)}; for this, type "
-            "the command again with --resume and more --minutes"
-        )
         return False
 
     def _until_the_report(self) -> float:
@@ -611,25 +620,23 @@ class _Fitting:
         source = candidate.init_from
         return PRETRAINED if source == PRETRAINED else self.directories[source]
 
-    def _suspects(self, source: Source, store: Store) -> tuple[Suspect, ...]:
-        """Photos whose labels should be checked, with their files in the source."""
-        photos = sum(len(store.split(name)) for name in store.splits)
-        if photos > MAX_PHOTOS:
-            self.log(
-                f"label errors are not searched for: that takes too long with more than {MAX_PHOTOS:,} photos"
-            )
-            return ()
+    def _suspects(
+        self, store: Store, state: Fit, validation: Sequence[Predictions], test: Sequence[Predictions]
+    ) -> tuple[Suspect, ...]:
+        """Photos whose labels should be checked; the predictions are those of each chosen model."""
+        # The last prediction for the test photos is the mean's.
+        for name, *others in zip(state.members, validation, test, strict=False):
+            run = RunDir(self.run / name)
+            if run.config().classic is not None:
+                found = fisher_probabilities(run, store, dict(zip((VALIDATION, TEST), others, strict=True)))
+                if found is not None:
+                    return find_suspects(store, found)
+        if not self._has_time_for_labels(state.splits):
+            return find_suspects(store, None)
         place = RunDir(self.run / self.directories[LINEAR])
         strength = last_layer_strength(place.metrics_file) or DEFAULT_STRENGTH
-        found = find_suspects(load(place.path, self.device).bundle, store, strength, self.seed)
-        wanted = {(each.split, each.key) for each in found}
-        paths = {
-            (name, key): path_of(split, index) or ""
-            for name, split in source.splits.items()
-            for index in range(len(split))
-            if (name, key := split.key(index)) in wanted
-        }
-        return tuple(replace(each, path=paths[each.split, each.key]) for each in found)
+        model = load(place.path, self.device).bundle
+        return find_suspects(store, linear_probabilities(model, store, strength, self.seed))
 
 
 def _photos_round(state: Fit) -> int:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from alexnet.checksum import write_json_with_checksum
 from alexnet.json_reader import check_version, read_object
 from alexnet.runs.results import Rate
 from alexnet.runs.run_dir import FIT_FILE
 from alexnet.serialization import from_dict, to_dict
+from alexnet.text import shown_path
 
 FIT_FORMAT_VERSION = 1
 FEW_TESTED = 20
@@ -64,18 +65,26 @@ class Suspect:
     label: str
     """Its class, by name."""
     predicted: str
-    """The class that a model predicts which was not trained on this photo."""
-    probability: float
-    """Of `predicted`."""
-    of_label: float
-    """Probability of `label`."""
+    """The class that a model predicts which was not trained on this photo; of a copy, the label of the other
+    photo.
+    """
+    probability: float | None = None
+    """Of `predicted`; None for a copy."""
+    of_label: float | None = None
+    """Probability of `label`; None for a copy."""
     path: str = ""
-    """Of its file, in the folder of photos; empty if it has none of its own."""
+    """Of its file, absolute; empty if it has none of its own. In files of earlier versions it is relative to
+    the folder of photos.
+    """
+    reason: Literal["prediction", "copy"] = "prediction"
+    """`copy`: a photo with the same pixels has another label, so one of the two labels is wrong."""
+    copy_of: str = ""
+    """That photo: its file, absolute, else its split and key."""
 
     @property
     def place(self) -> str:
         """What tells a user which photo it is."""
-        return self.path or f"{self.split}/{self.key}"
+        return shown_path(self.path) if self.path else f"{self.split}/{self.key}"
 
 
 @dataclass(frozen=True)
@@ -107,7 +116,7 @@ class Fit:
     """With which the model was tested and calibrated, and which it uses by default; empty before the test and
     in files of earlier versions."""
     suspects: tuple[Suspect, ...] = ()
-    """The most suspicious first."""
+    """Copies with different labels first, then the most suspicious."""
     version: int = FIT_FORMAT_VERSION
 
     @property

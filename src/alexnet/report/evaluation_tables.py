@@ -9,6 +9,7 @@ from statistics import fmean
 from alexnet.report.tables import ABSENT, Table, percent, rate, signed, with_interval
 from alexnet.runs.metrics_log import TrainingEnd
 from alexnet.runs.results import EvalResult, ViewSet
+from alexnet.text import shown_path
 
 FEW_CLASSES = 15
 """Up to this many classes, tables show all of them."""
@@ -213,7 +214,7 @@ def mistakes_table(result: EvalResult, most: int = MISTAKES_SHOWN) -> Table:
     names, shown = names_by_wnid(result), result.mistakes[:most]
     rows = [
         (
-            *(each.key, names[each.true], names[each.predicted]),
+            *(shown_path(each.file or each.key), names[each.true], names[each.predicted]),
             *(percent(each.probability), percent(each.true_probability)),
         )
         for each in shown

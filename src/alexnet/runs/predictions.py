@@ -96,6 +96,13 @@ def path_of(run: Path, split: str, views: ViewSet | str, checkpoint: str = "last
     return run / "predictions" / f"{split}-{views}{suffix}{other}.npz"
 
 
+def left_out_path(run: Path) -> Path:
+    """The file of the training images' predictions, each by a model of the others; for pipelines whose
+    classifiers are fitted by least squares.
+    """
+    return run / "predictions" / "left-out.npz"
+
+
 def save(predictions: SplitPredictions, path: Path) -> None:
     """Writes the file atomically; WorkError if this fails."""
     values = vars(predictions) | {"views": str(predictions.views)}

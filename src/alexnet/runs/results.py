@@ -84,12 +84,14 @@ class Mistake:
     """An image that was predicted to be of a wrong class; `true` and `predicted` are WNIDs."""
 
     key: str
-    """The image's name in the store; for photos in files, the path within the source."""
+    """The image's name in the store."""
     true: str
     predicted: str
     probability: float
     """Of the predicted class."""
     true_probability: float
+    file: str = ""
+    """Absolute path of the photo; empty if it has no file of its own, or it was not found."""
 
 
 @dataclass(frozen=True)

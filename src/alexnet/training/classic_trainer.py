@@ -9,8 +9,9 @@ Each channel goes through three stages:
 
 Then the pipeline is validated and saved as the run's only checkpoint. Until then `RUN/features` holds what a
 resumed run needs: `state.json` is the position (`ClassicPosition`), `channelN.safetensors` what a channel has
-learned, `channelN.npy` its feature vectors (`channelN-centers.safetensors`: the product quantizer) and
-`channelN-sgd.safetensors` its classifiers in training.
+learned, `channelN.npy` its feature vectors (`channelN-centers.safetensors`: the product quantizer),
+`channelN-sgd.safetensors` its classifiers in training, and `channelN-left-out.safetensors` what classifiers
+by least squares predict for each training photo without it: `RUN/predictions/left-out.npz` has their mean.
 """
 
 from __future__ import annotations
@@ -34,17 +35,18 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from alexnet import distributed
-from alexnet.checksum import Damaged, write_json_with_checksum
+from alexnet.checksum import Damaged, known_sha256, write_json_with_checksum
 from alexnet.classic.arrays import generator
 from alexnet.classic.compression import Codec, FeatureFile, Float16Codec, PqCodec, ProductQuantizer
 from alexnet.classic.config import ClassicConfig
 from alexnet.classic.least_squares import MAX_PHOTOS, fit_least_squares, products
-from alexnet.classic.pipeline import ChannelModel, Pipeline
+from alexnet.classic.pipeline import ChannelModel, Pipeline, mean_log_probabilities
 from alexnet.classic.svm import EarlyStopping, HingeSgd, SoftmaxCalibration, random_split, scores
 from alexnet.config import RunConfig
 from alexnet.data.crops import center
 from alexnet.data.image_reader import read_square
 from alexnet.data.preprocessing import Preprocessing
+from alexnet.data.sources.selection import groups_of
 from alexnet.data.store import Store, training_images
 from alexnet.errors import CommandError, DataError, Stopped
 from alexnet.hardware import cpu_count
@@ -53,8 +55,11 @@ from alexnet.json_reader import read_object
 from alexnet.models import bundle
 from alexnet.models.layers.init import shapes_only
 from alexnet.progress import Advance
+from alexnet.runs import predictions
 from alexnet.runs.metrics_log import MetricsLog, has_finished
-from alexnet.runs.run_dir import RunDir
+from alexnet.runs.predictions import Predictions
+from alexnet.runs.results import ViewSet
+from alexnet.runs.run_dir import RunDir, find_weights
 from alexnet.training import checkpoint
 from alexnet.training.preemption import Interruption
 from alexnet.training.train_state import refuse_alike
@@ -378,13 +383,23 @@ class ClassicTrainer:
             self.advance(0, f"{self.cache.channel_name}: {done:,} of {total:,} images compared")
             self._stop_if_requested()
 
-        made = fit_least_squares(products(file.read, total, on_photos), self.labels, len(self.store.classes))
+        compared = products(file.read, total, on_photos)
+        made = fit_least_squares(compared, self.labels, len(self.store.classes), self._groups())
         weights, biases = made.classifiers(file.read)
         channel.classifier.weight.copy_(weights)
         channel.classifier.bias.copy_(biases)
         channel.scale.fill_(made.scale)
         self.cache.write_tensors(channel.state_dict())
-        return {"penalty": made.penalty, "error": made.error, "scale": made.scale}
+        self.cache.write_tensors({"logits": made.scale * made.left_out}, "-left-out")
+        error = float((made.left_out.argmax(1) != self.labels).double().mean())
+        return {"penalty": made.penalty, "error": error, "scale": made.scale}
+
+    def _groups(self) -> Tensor | None:
+        """(N,) the number of each photo's group; None if the store was not split by groups."""
+        pattern = self.store.manifest.source.group_by
+        if not pattern:
+            return None
+        return torch.from_numpy(np.unique(groups_of(self.split.keys(), pattern), return_inverse=True)[1])
 
     def _early_stopping(self, train: Tensor, held: Tensor) -> EarlyStopping:
         """The early stopping at the first pass, or after the last saved one."""
@@ -436,7 +451,34 @@ class ClassicTrainer:
         }
         meta = {"result": ended, "log_lines": self.metrics.sync()}
         checkpoint.write(run.checkpoints, result.step, write_weights, {}, meta, best=True)
+        if self.classic.classifier == "least-squares":
+            self._save_left_out(run)
         self.event("checkpoint", best=True)
+
+    def _save_left_out(self, run: RunDir) -> None:
+        """Saves the predictions of the training photos, each by the classifiers of the others.
+
+        A run that an earlier version began may not have them.
+        """
+        saved = [self.cache.read_tensors("-left-out", number) for number in range(len(self.classic.channels))]
+        if not all(saved):
+            return
+        logits = [each["logits"] for each in saved]
+        classes = self.store.classes
+        predictions.save(
+            Predictions(
+                split=self.split.name,
+                views=ViewSet("center"),
+                keys=np.array(self.split.keys()),
+                classes=np.array([each.wnid for each in classes]),
+                names=np.array([each.name for each in classes]),
+                probabilities=mean_log_probabilities(logits).exp().float().numpy(),
+                labels=self.labels.numpy(),
+                weights_digest=known_sha256(find_weights(run.path)),
+                store_digest=self.store.digest,
+            ),
+            predictions.left_out_path(run.path),
+        )
 
     def event(self, event: str, **values: Any) -> None:
         """Writes one line of the metrics."""
@@ -463,8 +505,10 @@ class ClassicTrainer:
 
 Stage = Literal["learn", "encode", "classify"]
 POSITION = "state.json"
-TensorFile = Literal["", "-sgd", "-centers"]
-"""Files of a channel: what it has learned, its classifiers in training, its product quantizer."""
+TensorFile = Literal["", "-sgd", "-centers", "-left-out"]
+"""Files of a channel: what it has learned, its classifiers in training, its product quantizer, the logits of
+the training photos by the classifiers of the others.
+"""
 TENSOR_FILES: tuple[TensorFile, ...] = get_args(TensorFile)
 
 

@@ -22,7 +22,7 @@ from alexnet.data.sources import open_source
 from alexnet.data.store import Store
 from alexnet.evaluation.calibration import CalibrateOptions, calibrate
 from alexnet.runs.results import read_results
-from alexnet.text import percentage, printable
+from alexnet.text import percentage, printable, shown_path
 
 HOSTILE = ('"><img src=x onerror=alert(1)>', "<script>alert(2)< $x", "ünï & 'co' 狗 $y \x01, \u202ereversed")
 INSIDE = (
@@ -89,7 +89,7 @@ def test_the_page_lists_recall_and_the_most_confident_mistakes(seen: Seen, run: 
     (result,) = read_results(run)
     assert "Recall and precision of each class" in seen.text
     for each in result.mistakes:
-        assert each.key in seen.text
+        assert Path(each.file).is_file() and shown_path(each.file) in seen.text
     described = " ".join(each["alt"] for each in seen.all("img"))
     correct = [each.images - each.top1_errors for each in result.per_class]
     for each, count in zip(result.per_class, correct, strict=True):

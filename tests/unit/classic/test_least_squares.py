@@ -27,8 +27,8 @@ def rows(labels: Tensor) -> Tensor:
     return torch.nn.functional.normalize(made, dim=1)
 
 
-def fitted(rows: Tensor, labels: Tensor) -> LeastSquares:
-    return fit_least_squares(products(lambda few: rows[few], len(rows)), labels, CLASSES)
+def fitted(rows: Tensor, labels: Tensor, groups: Tensor | None = None) -> LeastSquares:
+    return fit_least_squares(products(lambda few: rows[few], len(rows)), labels, CLASSES, groups)
 
 
 def test_products_of_all_pairs() -> None:
@@ -49,18 +49,31 @@ def test_scores_are_those_of_ridge_regression(rows: Tensor, labels: Tensor) -> N
     assert weights.dtype == torch.float32 and weights.shape == (CLASSES, FEATURES)
 
 
-def test_error_is_that_of_photos_left_out_one_by_one(rows: Tensor, labels: Tensor) -> None:
-    """Slow twin: one fit without each photo, with the penalty that was chosen."""
-    made = fitted(rows, labels)
+@pytest.mark.parametrize("size", [1, 4])
+def test_each_photo_is_predicted_without_those_of_its_group(rows: Tensor, labels: Tensor, size: int) -> None:
+    """Slow twin: one fit without each group of photos, with the penalty that was chosen."""
+    numbers = torch.arange(PHOTOS).flip(0) // size % (PHOTOS // size)
+    made = fitted(rows, labels, None if size == 1 else numbers)
     with_one = np.hstack([rows.numpy(), np.ones((PHOTOS, 1))])
-    wrong = 0
-    for left_out in range(PHOTOS):
-        kept = np.arange(PHOTOS) != left_out
+    expected = np.empty((PHOTOS, CLASSES))
+    for group in numbers.unique():
+        kept = (numbers != group).numpy()
         model = RidgeClassifier(alpha=made.penalty, fit_intercept=False)
         model.fit(with_one[kept], labels.numpy()[kept])
-        wrong += int(model.predict(with_one[[left_out]])[0] != labels[left_out])
-    assert made.error == pytest.approx(wrong / PHOTOS)
-    assert 0 < made.error < 0.6  # neither perfect nor chance
+        expected[~kept] = model.decision_function(with_one[~kept])
+    np.testing.assert_allclose(made.left_out.numpy(), expected, atol=1e-4)
+    assert 0 < (expected.argmax(1) != labels.numpy()).mean() < 0.6  # neither perfect nor chance
+
+
+def test_copies_in_one_group_do_not_make_the_probabilities_too_confident(labels: Tensor) -> None:
+    """Pairs of copies of noise: predicted by its copy each photo would be right."""
+    random = torch.Generator().manual_seed(3)
+    half = torch.nn.functional.normalize(torch.randn(PHOTOS // 2, FEATURES, generator=random), dim=1)
+    twice, pairs = half.repeat(2, 1), torch.arange(PHOTOS) % (PHOTOS // 2)
+    alone, together = fitted(twice, labels), fitted(twice, labels, pairs)
+    errors = [float((made.left_out.argmax(1) != labels).double().mean()) for made in (alone, together)]
+    assert errors[0] == 0 and errors[1] > 0.4
+    assert together.scale * together.left_out.abs().max() < alone.scale * alone.left_out.abs().max()
 
 
 def test_scores_are_calibrated_on_photos_left_out(rows: Tensor, labels: Tensor) -> None:

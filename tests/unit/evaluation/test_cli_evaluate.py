@@ -15,8 +15,11 @@ from alexnet.checksum import without_checksum
 from alexnet.cli.main import main
 from alexnet.config import to_dict
 from alexnet.data.classes import Class
+from alexnet.data.manifest import PrepareSettings
+from alexnet.data.prepare import prepare
+from alexnet.data.sources import open_source
 from alexnet.evaluation import ensemble, metrics, prediction_cache, run_evaluation
-from alexnet.evaluation.run_evaluation import announcing
+from alexnet.evaluation.run_evaluation import announcing, class_predictions
 from alexnet.io import write_json
 from alexnet.models import registry
 from alexnet.models.config import ALEXNET_VARIANTS, ModelConfig
@@ -25,8 +28,9 @@ from alexnet.report import evaluation_tables
 from alexnet.runs import predictions
 from alexnet.runs.environment import Environment, Imported
 from alexnet.runs.results import ViewSet
+from alexnet.runs.run_dir import RunDir
 
-from .conftest import CLASSES, CROP, VAL_PER_CLASS, make_net, shuffled, write_checkpoint
+from .conftest import CLASSES, CROP, SIDE, VAL_PER_CLASS, make_net, shuffled, write_checkpoint
 
 IMAGES = CLASSES * VAL_PER_CLASS + 1
 
@@ -118,7 +122,9 @@ def test_several_runs_are_an_ensemble_of_their_saved_probabilities(make_run, sto
     printed = json.loads(out)
     members = [predictions.load(predictions.path_of(run.path, "val", "ten")) for run in runs]
     wanted = metrics.evaluate_predictions(ensemble.mean(members)).to_dict()
-    counted = wanted.keys() - {"store", "runs"}  # which are not known to the metrics
+    for each in printed["mistakes"]:
+        each["file"] = ""
+    counted = wanted.keys() - {"store", "runs"}  # which are not known to the metrics, as the files
     assert {name: printed[name] for name in counted} == {name: wanted[name] for name in counted}
     assert [member["runs"][0]["run"] for member in printed["members"]] == ["run-0", "run-1", "run-2"]
     assert [run["seed"] for run in printed["runs"]] == [0, 1, 2]
@@ -168,10 +174,31 @@ def test_text_has_the_whole_matrix_scores_of_classes_and_mistakes(make_run, stor
         cells = [str(count) if count else "." for count in matrix[row].tolist()]
         assert [str(row + 1), f"n0000000{row}", *cells] in [line.split() for line in out.splitlines()]
     (result,) = json.loads((run / "evaluation.json").read_text())
-    assert result["mistakes"][0]["key"] in out
+    assert result["mistakes"][0]["file"] in out and Path(result["mistakes"][0]["file"]).is_file()
     scores = [f"{100 * result['per_class'][2][name]:.1f}" for name in ("recall", "f1")]
     assert any(set(scores) <= set(line.split()) for line in out.splitlines() if "n00000002" in line)
     assert "balanced error %" in out and "macro F1 %" in out and "top-5" not in out
+
+
+def test_mistakes_are_shown_relative_to_the_working_directory_and_without_files_by_their_keys(
+    make_run, photos, tmp_path, capsys, monkeypatch
+) -> None:
+    shutil.copytree(photos, tmp_path / "photos")
+    settings = PrepareSettings(side=SIDE)
+    store = prepare(open_source(tmp_path / "photos"), tmp_path / "store", settings, workers=1)
+    run = make_run("run").path
+    monkeypatch.chdir(tmp_path)
+
+    def shown() -> str:
+        out = evaluate(capsys, store, run, "--views", "center")[1]
+        return next(line for line in out.split("Most confident mistakes")[1].splitlines() if "JPEG" in line)
+
+    (first, *_) = metrics.evaluate_predictions(
+        class_predictions(RunDir(run), store, "val", ViewSet("center"))
+    ).mistakes
+    assert shown().split()[0] == f"photos/val/{first.key}"
+    shutil.rmtree(tmp_path / "photos")
+    assert shown().split()[0] == first.key
 
 
 def test_of_many_classes_the_worst_are_listed_unless_all_are_wanted(

@@ -253,20 +253,31 @@ def test_an_automatic_minimum_score_is_that_of_the_calibration(make_run, folder,
     assert "alexnet calibrate RUN --store STORE" in err
     (plain,) = json.loads(predict(capsys, *words, 0)[1])
     write_calibration(run, calibration(temperature=1.0, min_score=0.999))
-    assert json.loads(predict(capsys, *words, "auto")[1])[0]["sure"] is False
+    _, out, err = predict(capsys, *words, "auto")
+    assert json.loads(out)[0]["sure"] is False
+    assert "--min-score auto: 0.999 with the views center, which 10 of 22 photos of photos val reached" in err
+    assert "90.0 % of these were correct (95 % interval: " in err
     write_calibration(run, calibration(temperature=0.1, min_score=0.0))
     (sharp,) = json.loads(predict(capsys, *words, "auto")[1])
     assert sharp["sure"] is True
     assert sharp["classes"][0]["probability"] > plain["classes"][0]["probability"]
     by_default = [folder / "a.jpg", "--model", run.path, "--json", "--min-score", "auto"]
-    assert json.loads(predict(capsys, *by_default)[1]) == [sharp]  # the views of the calibration
+    code, out, err = predict(capsys, *by_default)
+    assert json.loads(out) == [sharp] and "with the views center" in err, "those of the calibration"
     code, _, err = predict(capsys, *by_default, "--views", "ten")
     assert code == 2
     assert "--views center" in err
     write_calibration(run, calibration(min_score=None))
     code, _, err = predict(capsys, *words, "auto")
     assert code == 2
-    assert "no minimum score reached an accuracy of 95 %" in err
+    assert "no minimum score reached an accuracy of 95 % on the 22 photos of photos val" in err
+
+
+def test_probabilities_of_other_views_than_the_calibrated_ones_are_noted(make_run, folder, capsys) -> None:
+    run, note = make_run("run"), "the probabilities are not calibrated; those of --views center are"
+    write_calibration(run, calibration(temperature=2.0))
+    assert note in predict(capsys, folder / "a.jpg", "--model", run.path)[2]
+    assert note not in predict(capsys, folder / "a.jpg", "--model", run.path, "--views", "center")[2]
 
 
 @pytest.mark.parametrize(

@@ -52,6 +52,16 @@ def test_errors_are_those_of_a_store_of_the_same_photos(place: Path, run: RunDir
     assert lines[0].startswith(f"{place / 'new'}: class folders; 3 custom classes, sorted: class0")
 
 
+def test_mistakes_name_the_files_also_after_a_test_on_the_store(place: Path, run: RunDir) -> None:
+    (of_photos,) = photo_evaluations(run.path, place / "new", CPU)
+    (of_store,) = evaluate_runs(run.path, place / "store", CPU)
+    assert of_photos.result.mistakes
+    for each in of_photos.result.mistakes:
+        assert each.file == str((place / "new" / each.key).resolve())
+    for each in of_store.result.mistakes:
+        assert each.file == str((place / "photos" / "val" / each.key).resolve())
+
+
 def test_several_models_are_averaged(place: Path, run: RunDir) -> None:
     other = tiny.run(place / "other", Store.open(place / "store"), seed=6)
     runs = [run.path, other.path]
@@ -90,6 +100,7 @@ def test_a_row_without_a_photo_is_left_out(place: Path, run: RunDir, tmp_path: P
         "no photo in the table, only its path gone.jpg)"
     ]
     assert found.predictions.labels.tolist() == [0, 2, 0]
+    assert all(each.file == "" for each in found.result.mistakes)
     expected = alexnet.load(run.path, "cpu").probabilities([str(each) for each in files])
     assert_allclose(found.predictions.probabilities, expected, atol=1e-6)
 

@@ -9,8 +9,8 @@ import pytest
 
 from alexnet.io import write_json
 from alexnet.runs.results import wilson_interval
-from benchmarks import candidates, own_photos
-from tools.own_photos import by_photos, picture, rivals, training
+from benchmarks import candidates, label_errors, own_photos
+from tools.own_photos import by_photos, picture, rivals, training, wrong_labels
 
 
 @pytest.fixture
@@ -88,3 +88,17 @@ def test_without_results_nothing_is_claimed(tmp_path: Path) -> None:
     for table in (rivals(tmp_path), by_photos(tmp_path)):
         assert [row[0] for row in table.rows] == ["not recorded yet"]
     assert "not recorded yet" in picture(tmp_path)[1]
+
+
+def test_wrong_labels_that_are_found_are_counted_over_seeds(tmp_path: Path) -> None:
+    rows = [
+        label_errors.Row("waste", seed, model, 100, 10, found + seed, 4 * found, found)
+        for seed in range(2)
+        for model, found in (("linear", 2), ("sift-fv", 5))
+    ]
+    (tmp_path / "own-photos").mkdir()
+    write_json(tmp_path / "own-photos" / label_errors.RESULTS, [asdict(row) for row in rows])
+    linear, fisher = wrong_labels(tmp_path).rows
+    assert tuple(linear[3:]) == ("0, 1", "`linear`", "25.0 (20.0 to 30.0)", "8", "25.0", "20.0")
+    assert tuple(fisher[4:]) == ("`sift-fv`", "55.0 (50.0 to 60.0)", "20", "25.0", "50.0")
+    assert wrong_labels(Path("absent")).rows[0][0] == "not recorded yet"

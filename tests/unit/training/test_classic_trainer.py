@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -23,12 +24,18 @@ from alexnet.checksum import Damaged
 from alexnet.classic import encoders
 from alexnet.classic.codebooks import DiagonalMixture
 from alexnet.classic.config import SHARED_KEYS
+from alexnet.classic.least_squares import fit_least_squares
+from alexnet.classic.pipeline import Pipeline
 from alexnet.cli.main import main
 from alexnet.config import RunConfig, flatten, override
+from alexnet.data.crops import center
+from alexnet.data.image_reader import read_square
 from alexnet.data.store import Store
 from alexnet.errors import CommandError, DataError, Stopped
 from alexnet.models import bundle
 from alexnet.runs.metrics_log import has_finished, read_metrics
+from alexnet.runs.predictions import left_out_path
+from alexnet.runs.predictions import load as load_predictions
 from alexnet.runs.run_dir import RunDir, find_weights
 from alexnet.training import classic_trainer
 from alexnet.training.classic_trainer import ClassicTrainer, FeatureCache
@@ -147,6 +154,9 @@ def test_stopped_again_and_again_it_ends_the_same(
             stops += 1
     assert stops > 3
     assert same(whole, found)
+    if setting == "classifier=least-squares":
+        both = [load_predictions(left_out_path(tmp_path / name)) for name in ("whole", "stopped")]
+        assert np.array_equal(both[0].probabilities, both[1].probabilities)
 
 
 def stopped(folder: Path, store: Store, stop: StopRequests, at: int) -> str:
@@ -282,6 +292,31 @@ def test_least_squares_use_all_photos_and_refuse_too_many(
     monkeypatch.setattr("alexnet.training.classic_trainer.MAX_PHOTOS", 3)
     with pytest.raises(CommandError, match="is for at most 3 training photos, and there are"):
         fitted(tmp_path / "b", store, setting)
+
+
+@pytest.mark.parametrize("pattern", ["", r"[02468]\.png$|[13579]\.png$"])
+def test_training_photos_are_predicted_without_themselves_and_their_group(
+    tmp_path: Path, store: Store, pattern: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As by the same pipeline, with classifiers fitted to its feature vectors again."""
+    source = replace(store.manifest.source, group_by=pattern)
+    monkeypatch.setattr(store, "manifest", replace(store.manifest, source=source))
+    fitted(tmp_path, store, "classic.classifier=least-squares")
+    made, split = load_predictions(left_out_path(tmp_path)), store.split("train")
+    model = bundle.load(find_weights(tmp_path), "cpu")
+    squares = np.empty((len(split), 72, 72, 3), np.uint8)
+    for number, square in enumerate(squares):
+        read_square(split, number, square)
+    inputs = model.preprocessing.test_input(torch.from_numpy(squares), center(72, 72)[None])
+    labels = torch.from_numpy(split.labels).long()
+    groups = torch.tensor([int(key[-5]) for key in split.keys()]) if pattern else None  # noqa: SIM118
+    channels: list[torch.Tensor] = []
+    with torch.no_grad():
+        for rows in cast(Pipeline, model.model).activations(inputs).values():
+            again = fit_least_squares((rows @ rows.T).double(), labels, len(store.classes), groups)
+            channels.append(torch.softmax(again.scale * again.left_out, 1))
+    np.testing.assert_allclose(made.probabilities, torch.stack(channels).mean(0), atol=0.02)
+    assert made.keys.tolist() == split.keys() and made.labels.tolist() == labels.tolist()
 
 
 def test_few_photos_are_announced_with_the_setting(store: Store, tmp_path: Path, capsys: Any) -> None:

@@ -49,6 +49,9 @@ def served(*words, **environment) -> Iterator[tuple[subprocess.Popen[str], str, 
 def test_it_prints_its_address_and_stops_with_ctrl_c(runs, store) -> None:
     with served(*runs, "--store", store.path) as (process, output, url):
         assert re.fullmatch(rf"one, two on cpu \(\d+ threads\): {url} \(Ctrl-C stops it\)\n", output)
+        assert (
+            process.stdout.readline() == f"for programs: curl --data-binary @photo.jpg {url}/api/classify\n"
+        )
         models = send(f"{url}/api/models").json["models"]
         assert [each["answers"] for each in models] == [["classify", "saliency", "similar"]] * 2
         found = send(f"{url}/api/similar?model=two", odd_uploads.plain()).json

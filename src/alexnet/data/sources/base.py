@@ -151,6 +151,15 @@ def path_of(photos: object, index: int) -> str | None:
     return photos.path(index) if isinstance(photos, Located) else None
 
 
+def existing_file(source: str | Path, path: str | None) -> str:
+    """The absolute path of a photo's file, given relative to its source.
+
+    Empty if the photo has no file of its own, as in a tar or a table, or it is no longer there.
+    """
+    file = Path(source, path).resolve() if path else None
+    return str(file) if file is not None and file.is_file() else ""
+
+
 @dataclass(frozen=True)
 class Source:
     """Labeled photos in any raw form, sorted by label, then file name; records in their own order."""

@@ -15,7 +15,7 @@ from alexnet.report.sections.evaluation import in_words
 from alexnet.report.sections.model import Keep, drawn
 from alexnet.report.sections.subjects import Drawn
 from alexnet.report.tables import ABSENT, Table, percent
-from alexnet.text import counted
+from alexnet.text import counted, shown_path
 
 UNREADABLE_SHOWN = 25
 """Photos in the table of unreadable ones."""
@@ -57,9 +57,12 @@ def choice(fit: Fit) -> Section:
 
 def labels_to_check(fit: Fit, store: Store, keep: Keep) -> list[Section]:
     """The photos whose labels are probably wrong, as pictures and as a table; none without any."""
-    shown = fit.suspects[:SUSPECTS_DRAWN]
-    if not shown:
+    if not fit.suspects:
         return []
+    table = suspects_table(fit, SUSPECTS_SHOWN)
+    shown = [each for each in fit.suspects if each.reason == "prediction"][:SUSPECTS_DRAWN]
+    if not shown:
+        return [Section("Labels to check", [table])]
 
     def make() -> Drawn:
         squares = np.empty((len(shown), store.side, store.side, store.channels), np.uint8)
@@ -68,14 +71,16 @@ def labels_to_check(fit: Fit, store: Store, keep: Keep) -> list[Section]:
             number = next(index for index in range(len(split)) if split.key(index) == each.key)
             read_square(split, number, square)
         labels = [each.label for each in shown]
-        top = [[(each.predicted, each.probability), (each.label, each.of_label)] for each in shown]
+        top = [
+            [(each.predicted, each.probability or 0.0), (each.label, each.of_label or 0.0)] for each in shown
+        ]
         alt_text = (
             f"{len(shown)} photos with bars of the predicted class and of the label. {in_words(labels, top)}."
         )
         return Drawn(draw_predictions(list(squares), labels, top, "Labels to check", "label"), alt_text)
 
     figure = drawn(make, "labels to check", keep)
-    return [Section("Labels to check", [figure, suspects_table(fit, SUSPECTS_SHOWN)])]
+    return [Section("Labels to check", [figure, table])]
 
 
 def candidates_table(fit: Fit) -> Table:
@@ -125,20 +130,24 @@ def candidates_table(fit: Fit) -> Table:
 
 
 def suspects_table(fit: Fit, most: int) -> Table:
-    """The most suspicious photos."""
+    """Copies with different labels, and the most suspicious photos."""
     shown = fit.suspects[:most]
     rows = [
         (
             each.place,
             each.label,
             each.predicted,
-            percent(each.probability),
-            percent(each.of_label),
+            *(ABSENT if value is None else percent(value) for value in (each.probability, each.of_label)),
+            shown_path(each.copy_of) if each.copy_of else ABSENT,
         )
         for each in shown
     ]
     numeric = ("probability %", "of its label %")
+    copies = sum(each.reason == "copy" for each in shown)
     some = f", {len(shown)} of {len(fit.suspects):,}" if len(shown) < len(fit.suspects) else ""
     title = f"Labels to check{some}"
-    notes = ("For models that were not trained on these photos, another class is far more probable.",)
-    return Table(("photo", "label", "predicted class", *numeric), rows, title, frozenset(numeric), notes)
+    notes = ["A copy, pixel by pixel, has the other label: one of the two is wrong."] if copies else []
+    if copies < len(shown):
+        notes.append("For models that were not trained on these photos, another class is far more probable.")
+    columns = ("photo", "label", "other class", *numeric, "copy of")
+    return Table(columns, rows, title, frozenset(numeric), notes).without_empty_columns()
