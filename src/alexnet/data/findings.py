@@ -32,6 +32,8 @@ class PhotoNote(NamedTuple):
     """Hash of its bytes and boxes; empty if there are none."""
     pixels: str = ""
     """Hash of its decoded pixels; empty if it is unreadable."""
+    group: str = ""
+    """What `--group-column` has for it; empty without."""
 
 
 @dataclass(frozen=True, order=True)

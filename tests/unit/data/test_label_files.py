@@ -15,7 +15,9 @@ from unit.data import source_makers as make
 from unit.data.test_layouts import counts, named, photos, read, refusal
 
 from alexnet.data.classes import NO_LABEL, classes_from_wnids
+from alexnet.data.inspect import GroupOverview, describe_overview, overview
 from alexnet.data.sources import SourceOptions, open_source
+from alexnet.data.sources.base import group_of
 from alexnet.data.sources.label_files import to_labels
 from alexnet.errors import DataError
 
@@ -719,3 +721,72 @@ def test_names_of_classes_under_numbers_of_many_digits(tmp_path: Path) -> None:
     table = lines(["1.jpg", "2.jpg", "3.jpg", "4.jpg"], ["1", "2"] * 2, ",", "file,label").encode()
     source = read(tmp_path, FLAT | {"labels.csv": table, "classes.csv": names})
     assert [each.wnid for each in source.classes] == ["1", "2"]
+
+
+ROWS = [(name, label, place) for name, label, place in zip(FLAT, LABELS, "lrrl", strict=True)]
+
+
+@pytest.mark.parametrize(("file", "separator"), [("labels.csv", ","), ("labels.txt", " "), ("l.tsv", "\t")])
+def test_columns_without_a_header_are_chosen_by_their_numbers(
+    file: str, separator: str, tmp_path: Path
+) -> None:
+    text = "\n".join(separator.join((path.rpartition("/")[2], *rest)) for path, *rest in ROWS)
+    files = {name.removeprefix("train/"): data for name, data in FLAT.items()} | {file: text.encode()}
+    chosen = read(tmp_path, files, SourceOptions(label_column="3"))
+    assert counts(chosen) == {"train": {"l": 2, "r": 2}}
+    assert chosen.origins["train"].label_column == "3"
+    assert chosen.origins["train"].other_columns == ("2",)
+    second = read(tmp_path, files, SourceOptions(label_column="2"))
+    assert counts(second) == {"train": {"ant": 2, "bee": 2}}
+    assert f"--label-column 9: {file} has 1, 2" in refusal(tmp_path, files, SourceOptions(label_column="9"))
+
+
+def test_the_other_columns_are_named(tmp_path: Path) -> None:
+    rows = "file,label,place\n" + "".join(f"{path},{label},{place}\n" for path, label, place in ROWS)
+    source = read(tmp_path, FLAT | {"train.csv": rows.encode()})
+    lines = describe_overview(overview(source))
+    assert "labels in column label: class names); other columns: place" in lines[1]
+    message = refusal(tmp_path, FLAT | {"train.csv": rows.encode()}, SourceOptions(label_column="plaze"))
+    assert "--label-column plaze: train.csv has file, label, place: name one of these" in message
+
+
+def test_a_column_names_groups(tmp_path: Path) -> None:
+    """Beside a column of labels, which it is not mistaken for, and for photos in class folders."""
+    rows = "file,kind,person\n" + "".join(
+        f"{path},{label},{person}\n"
+        for (path, label, _), person in zip(ROWS, ("p1", "p2", "", "p1"), strict=True)
+    )
+    options = SourceOptions(group_column="person")
+    source = read(tmp_path / "1", FLAT | {"train.csv": rows.encode()}, options)
+    split = source.splits["train"]
+    groups = {split.key(index): group_of(split, index) for index in range(len(split))}
+    assert groups == {"ant/1.jpg": "p1", "ant/3.jpg": "", "bee/2.jpg": "p2", "bee/4.jpg": "p1"}
+    assert describe_overview(overview(source))[2] == (
+        "groups: 2 in column person, the largest p1 (2 photos); 1 photo of no group"
+    )
+    in_folders = "file,person\n" + "".join(f"{path},{path[-5]}\n" for path in TRAIN)
+    folders = read(tmp_path / "2", TRAIN | {"people.csv": in_folders.encode()}, options)
+    assert folders.origins["train"].labels == "folders" and not folders.strays
+    assert group_of(folders.splits["train"], 0) == "t"
+
+
+def test_groups_across_splits_are_named(tmp_path: Path) -> None:
+    files = named("train", "1.jpg", "2.jpg") | named("val", "1.jpg", "2.jpg")
+    for split, people in (("train", "pq"), ("val", "qr")):
+        rows = f"file_name,label,person\n1.jpg,ant,{people[0]}\n2.jpg,bee,{people[1]}\n"
+        files |= {f"{split}/metadata.csv": rows.encode()}
+    source = read(tmp_path, files, SourceOptions(group_column="person"))
+    assert overview(source).groups == GroupOverview("person", 3, ("q", 2), 0, ["q"])
+    assert "groups with photos in several splits, which makes errors look smaller: 1: q" in describe_overview(
+        overview(source)
+    )
+
+
+def test_groups_that_cannot_be_known_are_refused(tmp_path: Path) -> None:
+    rows = "file,label,person\n" + "".join(f"{path},{label},p\n" for path, label, _ in ROWS)
+    files = FLAT | {"train.csv": rows.encode()}
+    message = refusal(tmp_path, files, SourceOptions(group_column="people"))
+    assert "--group-column people: train.csv has file, label, person" in message
+    files["train.csv"] += f"{ROWS[0][0]},{ROWS[0][1]},q\n".encode()
+    message = refusal(tmp_path, files, SourceOptions(group_column="person"))
+    assert "column person of train.csv has two groups for 1 photo: train/1.jpg (p, line 6: q)" in message

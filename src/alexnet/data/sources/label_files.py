@@ -141,8 +141,10 @@ def _class_names(text: TextFile) -> dict[str, str]:
     """Names of classes by number, from a file of which each line has a number and a name; else empty."""
     named_so = _CLASS_LIST_WORDS.search(text.file.rpartition("/")[2]) is not None
     for way in text.ways:
-        if way.numbered == "photos" or not (
-            named_so or (way.numbered and _CLASS_LIST_WORDS.search(way.header[1]))
+        if (
+            way.numbered == "photos"
+            or way.at_blanks
+            or not (named_so or (way.numbered and _CLASS_LIST_WORDS.search(way.header[1])))
         ):
             continue
         for number, name in ((0, 1), (1, 0)):
@@ -264,13 +266,15 @@ def _labeled(
         if count > max(len(column) / 2, 2) and len(column) > 2 * _NAMED:
             raise DataError(
                 f"{file}: column {first.label_column} has {count:,} different labels for "
-                f"{counted(len(column), 'photo')}, so it names no classes: choose another with --label-column"
+                f"{counted(len(column), 'photo')}, so it names no classes: choose another with "
+                "--label-column, by its header or, where there is none, its number"
             )
     origin = SplitOrigin(
         labels="file",
         files=files,
         image_column=first.image_column,
         label_column=first.label_column,
+        other_columns=first.other_columns,
         values=meaning.values,
         class_list=meaning.class_list,
     )

@@ -12,6 +12,7 @@ DataError names them and the option that chooses.
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -19,7 +20,7 @@ import numpy as np
 
 from alexnet.data.classes import NO_LABEL, Class, are_custom, is_wnid
 from alexnet.data.manifest import PrepareSettings
-from alexnet.data.sources.base import LeftOut, Source, SourceOptions, SplitOrigin
+from alexnet.data.sources.base import INNERMOST, LeftOut, Source, SourceOptions, SplitOrigin
 from alexnet.data.sources.folders import (
     CLASSES_SHOWN,
     ArrangedPhotos,
@@ -30,6 +31,7 @@ from alexnet.data.sources.folders import (
     arranged_photos,
     chosen_folders,
     class_levels,
+    containers,
 )
 from alexnet.data.sources.label_files import encoding_notes
 from alexnet.data.sources.photo_files import (
@@ -43,7 +45,7 @@ from alexnet.data.sources.photo_files import (
 )
 from alexnet.data.sources.photo_labels import OUT, PhotoLabels
 from alexnet.data.sources.photo_table import ListedSplits, PhotoTable, find_lists, named_columns, one_to_one
-from alexnet.data.sources.split_names import SPLITS, SplitName
+from alexnet.data.sources.split_names import SPLITS, SplitName, is_suspicious
 from alexnet.data.sources.text_files import MetadataFiles, chosen_texts
 from alexnet.data.sources.tree import Int64s, Tree
 from alexnet.data.sources.voc import add_boxes
@@ -116,6 +118,7 @@ def read_layout(survey: Survey, base: str, options: SourceOptions) -> Layout:
         else:
             labeling.by_files()
     _refuse_unused_columns(labeling, options)
+    groups = labeling.groups()
     used = {file for origin in labeling.origins.values() for file in (*origin.files, origin.class_list)}
     labeling.notes += [
         f"{text.file} is not used: its column {image} names no photo of the source, or several by one name, "
@@ -126,7 +129,7 @@ def read_layout(survey: Survey, base: str, options: SourceOptions) -> Layout:
         if not photos.tables(np.arange(len(photos.files)), [text], options)
     ]
     by_folders = bool(chosen_folders(survey, base, options))
-    return _assemble(labeling, None if by_folders else _lists(photos, files, options), base)
+    return _assemble(labeling, None if by_folders else _lists(photos, files, options), base, groups)
 
 
 def _lists(
@@ -156,7 +159,9 @@ def _lists(
     return numbers, lists
 
 
-def _assemble(labeling: PhotoLabels, listed: tuple[Int64s, ListedSplits] | None, base: str) -> Layout:
+def _assemble(
+    labeling: PhotoLabels, listed: tuple[Int64s, ListedSplits] | None, base: str, groups: list[str]
+) -> Layout:
     photos, arrangement = labeling.photos, labeling.photos.arrangement
     numbers: dict[SplitName, Int64s] = {split: photos.of(split) for split in arrangement.splits}
     origins: dict[str, SplitOrigin] = dict(labeling.origins)
@@ -192,12 +197,14 @@ def _assemble(labeling: PhotoLabels, listed: tuple[Int64s, ListedSplits] | None,
             labeling.labels[kept],
             arrangement.roots.get(split, base),
             labeling.classes,
+            [groups[number] for number in kept.tolist()] if groups else None,
         )
     if "val" not in splits and "test" in splits and (splits["test"].labels >= 0).any():
         splits["val"] = splits.pop("test")
         origins["val"] = replace(origins.pop("test"), published_as="test")
     splits = {split: found for split, found in splits.items() if len(found)}
-    labeling.notes += [*labeling.notes_on_others(), *_notes_on_classes(labeling.classes)]
+    by_folders = any(origin.labels == "folders" for origin in origins.values())
+    labeling.notes += [*labeling.notes_on_others(), *_notes_on_classes(labeling.classes, by_folders)]
     labeling.notes += [
         f"{file} may list splits, but its form is not read" for file in labeling.files.unreadable_lists
     ]
@@ -212,8 +219,10 @@ def _assemble(labeling: PhotoLabels, listed: tuple[Int64s, ListedSplits] | None,
     )
 
 
-def _notes_on_classes(classes: Sequence[Class]) -> list[str]:
-    """Notes on background classes, such as Caltech's `BACKGROUND_Google` and `257.clutter`, and on names."""
+def _notes_on_classes(classes: Sequence[Class], by_folders: bool) -> list[str]:
+    """Notes on background classes, such as Caltech's `BACKGROUND_Google` and `257.clutter`, on names, and on
+    folders that are classes though their names are suspicious.
+    """
     clutter = [each.wnid for each in classes if _CLUTTER_CLASS.fullmatch(each.wnid)]
     notes = [
         f"the class {wnid} is a background class: remove it unless you want to train on it"
@@ -227,6 +236,14 @@ def _notes_on_classes(classes: Sequence[Class]) -> list[str]:
         for names in alike.values()
         if len(names) > 1
     ]
+    suspicious = [each.wnid for each in classes if by_folders and is_suspicious(each.wnid)]
+    if 0 < len(suspicious) < len(classes):
+        one = len(suspicious) == 1
+        notes.append(
+            f"the {'class' if one else 'classes'} {first_few(suspicious, CLASSES_SHOWN)} may be "
+            f"{'a folder' if one else 'folders'} of something else: "
+            f"--exclude {shlex.quote(','.join(suspicious))} leaves {'it' if one else 'them'} out"
+        )
     return [*notes, "there is only one class"] if len(classes) == 1 else notes
 
 
@@ -246,10 +263,7 @@ def _refuse_unused_columns(labeling: PhotoLabels, options: SourceOptions) -> Non
     chosen += [("--label-column", options.label_column, {each.label_column for each in origins})]
     for option, column, used in chosen:
         if column and column not in used:
-            raise CommandError(
-                f"{option} {column}: {labeling.where} holds no parquet or Arrow files, and no label file "
-                "with that column is used: name it with --labels FILE, or remove the option"
-            )
+            raise CommandError(f"{option} {column}: {labeling.no_such_column()}, or remove the option")
 
 
 @dataclass(frozen=True)
@@ -266,7 +280,7 @@ def _choose_level(photos: ArrangedPhotos, files: MetadataFiles, options: SourceO
     """The one depth that fits, or the chosen one; DataError if several fit, or a file tells otherwise."""
     arrangement, where = photos.arrangement, photos.survey.tree.path
     deepest = max(len(place.parts) for place in arrangement.places)
-    if options.class_level > deepest:
+    if options.class_level > deepest or options.class_level < INNERMOST:
         raise CommandError(f"--class-level {options.class_level}: the folders of {where} are {deepest} deep")
     if options.class_level:
         return _ClassLevel(options.class_level)
@@ -291,12 +305,30 @@ def _choose_level(photos: ArrangedPhotos, files: MetadataFiles, options: SourceO
     relevant = [each for each in tables if not each.rejected and len(each.labels) >= _RELEVANT * len(numbers)]
     agreeing = [level for level in levels if relevant and _agree(photos, numbers, relevant, level)]
     if not doubtful and (not relevant or agreeing):
+        _refuse_containers(photos, levels[0])
         return _ClassLevel(levels[0], _unused(tables, len(numbers)))
     if len(agreeing) == 1:
         return _ClassLevel(agreeing[0])
     if doubtful and labeled >= _MOST:
         return _ClassLevel(0)
     raise DataError(_several(photos, names, relevant))
+
+
+def _refuse_containers(photos: ArrangedPhotos, level: int) -> None:
+    """DataError for a folder such as `more` beside class folders that may hold classes itself."""
+    for split in photos.arrangement.splits:
+        places = photos.arrangement.of(split)
+        for folder in containers(places, level):
+            inside = sorted({p.parts[-1] for p in places if p.folder.startswith(f"{folder}/")})
+            first, second = (
+                first_few(sorted({n for p in places if (n := p.name_at(each))}), CLASSES_SHOWN)
+                for each in (level, INNERMOST)
+            )
+            raise DataError(
+                f"{photos.survey.tree.path}: {folder}/ may be a class, or hold the classes "
+                f"{first_few(inside, CLASSES_SHOWN)}: choose --class-level {level} (classes {first}) or "
+                f"--class-level {INNERMOST} (the innermost folders: {second})"
+            )
 
 
 def _agree(photos: ArrangedPhotos, numbers: Int64s, tables: Sequence[PhotoTable], level: int) -> bool:
@@ -328,6 +360,12 @@ def _several(
     readings = [
         f"folders {first_few(each, CLASSES_SHOWN)} (--class-level {level})" for level, each in names.items()
     ]
+    depths = {len(place.parts) for place in photos.arrangement.places}
+    if len(names) > 1 and len(depths - {0}) > 1:
+        innermost = sorted({place.parts[-1] for place in photos.arrangement.places if place.parts})
+        readings.append(
+            f"the innermost folders {first_few(innermost, CLASSES_SHOWN)} (--class-level {INNERMOST})"
+        )
     readings += [f"column {table.label_column} of {table.file} (--labels {table.file})" for table in tables]
     where = photos.survey.tree.path
     place = next(place for place in photos.arrangement.places if place.parts)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -17,9 +17,15 @@ from alexnet.data.classes import (
     in_label_order,
     is_wnid,
 )
-from alexnet.data.sources.base import Labels, LeftOut, SourceOptions, SplitOrigin
+from alexnet.data.sources.base import INNERMOST, Labels, LeftOut, SourceOptions, SplitOrigin
 from alexnet.data.sources.devkit import find_devkit
-from alexnet.data.sources.folders import CLASSES_SHOWN, ArrangedPhotos, Place, left_out_folders
+from alexnet.data.sources.folders import (
+    CLASSES_SHOWN,
+    ArrangedPhotos,
+    Place,
+    deeper_folders,
+    left_out_folders,
+)
 from alexnet.data.sources.label_files import FORMS, label_photos
 from alexnet.data.sources.photo_files import PhotoIndex, class_in_name, is_clutter
 from alexnet.data.sources.photo_table import named_columns, read_table
@@ -28,7 +34,7 @@ from alexnet.data.sources.table_file import TABLE_SUFFIXES
 from alexnet.data.sources.text_files import MetadataFiles, TextFile, chosen_texts
 from alexnet.data.sources.tree import FolderTree, Int64s, join
 from alexnet.data.sources.voc import XML_SUFFIX
-from alexnet.errors import DataError
+from alexnet.errors import CommandError, DataError
 from alexnet.text import counted, first_few
 
 OUT = -2
@@ -40,6 +46,8 @@ _NO_PHOTO = (
 )
 """Suffixes of programs, texts and tables."""
 _SPLIT_WORDS = {word for words in SPLIT_FOLDERS.values() for word in words}
+_COLUMNS_NAMED = 20
+"""Columns of a file that a message names."""
 _MOST = 0.9
 """Fraction of a split's photos whose names must hold a class for `--labels-from-names` to be offered."""
 _METADATA_FOLDER = re.compile(r"annotations?|labels?|meta(data)?|lists?|splits?|docs?|xmls?", re.IGNORECASE)
@@ -93,12 +101,27 @@ class PhotoLabels:
             self.labels[numbers] = labels[self.photos.places[numbers]]
             reasons: dict[str, str] = {}
             for place in arrangement.of(split):
-                if len(place.parts) < level:
+                name = place.name_at(level)
+                if name is None:
                     reasons[place.folder] = "above the class folders"
-                elif place.parts[level - 1] not in label_of:
+                elif name not in label_of:
                     reasons[place.folder] = "not named by a WNID, as the folders beside it are"
             self._leave_out(reasons)
             self.origins[split] = SplitOrigin(arrangement.roots[split], labels="folders", class_level=level)
+        if not self.options.class_level:
+            self._note_deeper_folders(level)
+
+    def _note_deeper_folders(self, level: int) -> None:
+        """A note that photos in folders inside class folders are of these classes."""
+        found = deeper_folders(self.photos.arrangement.places, level)
+        if not found:
+            return
+        folders = [folder for each in found.values() for folder in each]
+        classes = f"class {next(iter(found))}" if len(found) == 1 else "classes " + _first(found)
+        self.notes.append(
+            f"photos in {_first(folders)} are of the {classes}; --class-level {INNERMOST} makes a class of "
+            "each innermost folder"
+        )
 
     def _refuse_splits_of_some_classes(self, level: int) -> None:
         """DataError for a folder below the classes that has the name of a split, which it would not be."""
@@ -223,13 +246,20 @@ class PhotoLabels:
         return not folder or root == folder or root.startswith(folder + "/")
 
     def _texts_for(self, split: SplitName) -> list[TextFile]:
-        """The files that may label a split: none that is named for another one, or in its folder."""
+        """The files that may label a split: those about it, unless they have labeled other photos."""
+        texts = self._texts_about(split)
+        if self.options.labels or not self.photos.arrangement.has_splits:
+            return texts
+        photos = len(self.photos.of(split))
+        return [text for text in texts if len(self._others.get(text.file, range(photos))) >= photos]
+
+    def _texts_about(self, split: SplitName) -> list[TextFile]:
+        """The files that are not named for another split, or in its folder."""
         if self.options.labels:
             return chosen_texts(self.survey, self.options)
         arrangement = self.photos.arrangement
         if not arrangement.has_splits:
             return self.files.texts
-        photos = len(self.photos.of(split))
         others = [
             root
             for each, root in arrangement.roots.items()
@@ -239,9 +269,52 @@ class PhotoLabels:
             text
             for text in self.files.texts
             if split_in(text.file.rpartition("/")[2]) in (None, split)
-            and len(self._others.get(text.file, range(photos))) >= photos
             and not any(text.file.startswith(root + "/") for root in others if root)
         ]
+
+    def groups(self) -> list[str]:
+        """(N,) what the column of `--group-column` has for each photo; empty without the option.
+
+        CommandError if no file that names photos has that column, DataError for two groups of one photo.
+        """
+        if not self.options.group_column:
+            return []
+        found, files = [""] * len(self.photos.files), dict[str, None]()
+        for split in self.photos.arrangement.splits:
+            numbers = self.photos.of(split)
+            index = PhotoIndex(self.photos.paths(numbers))
+            for text in self._texts_about(split):
+                table = read_table(text, index, self.options)
+                if table is None or not table.groups:
+                    continue
+                files[text.file] = None
+                two = list(table.two_groups)
+                for photo, group in table.groups.items():
+                    before, found[numbers[photo]] = found[numbers[photo]], group
+                    two += [f"{index.path(photo)} ({before}, {group})"] if before not in ("", group) else []
+                if two:
+                    raise DataError(
+                        f"{self.where}: column {self.options.group_column} of {text.file} has two groups for "
+                        f"{counted(len(two), 'photo')}: {first_few(two, CLASSES_SHOWN)}: keep one for each"
+                    )
+        if not files:
+            raise CommandError(f"--group-column {self.options.group_column}: {self.no_such_column()}")
+        self.known += map(self.file_number, files)
+        return found
+
+    def no_such_column(self) -> str:
+        """That no file which names photos has a chosen column, and the columns that there are."""
+        paths = self.photos.paths(np.arange(len(self.photos.files)))
+        index = PhotoIndex(paths)
+        texts = chosen_texts(self.survey, self.options) or self.files.texts
+        tables = [table for text in texts if (table := read_table(text, index, self.options)) is not None]
+        columns = [f"{table.file} has {first_few(table.columns, _COLUMNS_NAMED)}" for table in tables]
+        if not columns:
+            return (
+                f"{self.where} holds no parquet or Arrow files, and no text file that names its photos: "
+                "name one with --labels FILE"
+            )
+        return f"{'; '.join(columns)}: name one of these columns, or another file with --labels FILE"
 
     def _know_list(self, texts: Sequence[TextFile], paths: Sequence[str]) -> None:
         """A list of unlabeled photos is no stray."""
@@ -310,12 +383,10 @@ class PhotoLabels:
         name is a WNID.
         """
         tree, arrangement = self.survey.tree, self.photos.arrangement
-        places = [place for place in arrangement.of(split) if len(place.parts) >= level]
-        if 2 * sum(is_wnid(place.parts[level - 1]) for place in places) > len(places):
-            names_needed = is_wnid
-        else:
-            names_needed = bool
-        for parent in dict.fromkeys(place.part_folders[level - 1].rpartition("/")[0] for place in places):
+        names = [name for place in arrangement.of(split) if (name := place.name_at(level))]
+        names_needed = is_wnid if 2 * sum(map(is_wnid, names)) > len(names) else bool
+        folders = [folder for place in arrangement.of(split) if (folder := place.folder_at(level))]
+        for parent in dict.fromkeys(folder.rpartition("/")[0] for folder in folders):
             for name in tree.listing.subfolders(parent):
                 folder = join(parent, name)
                 if folder in self.survey.total or is_clutter(name) or not names_needed(name):
@@ -335,12 +406,16 @@ class PhotoLabels:
 
 def _in_folders(places: Sequence[Place], level: int) -> bool:
     """Whether most photos of some places are in folders at a level."""
-    inside = sum(place.photos for place in places if len(place.parts) >= level)
+    inside = sum(place.photos for place in places if place.name_at(level) is not None)
     return 2 * inside > sum(place.photos for place in places)
+
+
+def _first(names: Iterable[str]) -> str:
+    return first_few(list(names), CLASSES_SHOWN)
 
 
 def _folder_names(places: Sequence[Place], level: int) -> list[str]:
     """The class folders in label order. If most are named by WNIDs, the others are not classes."""
-    names = {place.parts[level - 1] for place in places if len(place.parts) >= level}
+    names = {name for place in places if (name := place.name_at(level)) is not None}
     wnids = set(filter(is_wnid, names))
     return in_label_order(wnids if 2 * len(wnids) > len(names) else names)
