@@ -20,8 +20,6 @@ from alexnet.checksum import with_checksum
 from alexnet.data.decode import Pixels
 from alexnet.data.findings import DroppedPhoto, PhotoName, PhotoNote
 from alexnet.data.sources.base import Example
-from alexnet.data.sources.selection import groups_of, named_groups
-from alexnet.data.store import Store
 from alexnet.io import write_json, write_whole
 from alexnet.json_reader import read_document, read_object
 
@@ -86,21 +84,6 @@ def _split_of(file: str) -> str:
 def photos(notes: Mapping[str, ShardNote]) -> Iterator[tuple[str, PhotoNote]]:
     """Split and note of all photos."""
     return ((_split_of(file), photo) for file, note in notes.items() for photo in note.photos)
-
-
-def photo_groups(store: Store) -> list[str]:
-    """The group of each image, split after split, that was named when the store was prepared.
-
-    By `--group-column` or `--group-by`; other images are groups of their own.
-    """
-    splits = [(name, store.split(name)) for name in store.splits]
-    places = [(name, split.key(index)) for name, split in splits for index in range(len(split))]
-    source, group_of = store.manifest.source, dict[tuple[str, str], str]()
-    if source.group_by:
-        return groups_of([key for _, key in places], source.group_by)
-    if source.options.get("group_column"):
-        group_of = {(split, photo.key): photo.group for split, photo in photos(read_all(store.path))}
-    return named_groups([f"{name}/{key}" for name, key in places], [group_of.get(each) for each in places])
 
 
 def write_dropped(store: Path, dropped: Sequence[DroppedPhoto]) -> None:

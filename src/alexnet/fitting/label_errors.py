@@ -13,8 +13,8 @@ from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from alexnet.data.groups import photo_groups
 from alexnet.data.store import Store
-from alexnet.data.store_notes import photo_groups
 from alexnet.fitting.record import Suspect
 from alexnet.models.bundle import ModelBundle
 from alexnet.training.last_layer import FOLDS, last_layer_inputs
@@ -38,7 +38,8 @@ def find_suspects(bundle: ModelBundle, store: Store, strength: float, seed: int)
     places = [(name, index) for name in store.splits for index in range(len(store.split(name)))]
     features = np.concatenate([last_layer_inputs(bundle, store.split(name))[0] for name in store.splits])
     labels = np.concatenate([store.split(name).labels for name in store.splits]).astype(np.int64)
-    groups = photo_groups(store)
+    by_split = [photo_groups(store, store.split(name)) for name in store.splits]
+    groups = [group for each in by_split for group in each or ()] or [*map(str, range(len(places)))]
     probabilities = out_of_fold_probabilities(features, labels, len(store.classes), strength, seed, groups)
     names = [each.name for each in store.classes]
     found: list[Suspect] = []

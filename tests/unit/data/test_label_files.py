@@ -421,10 +421,10 @@ def test_a_column_of_splits_without_a_header(tmp_path: Path) -> None:
 
 
 def test_words_that_are_no_splits_are_refused_and_flags_are_read(tmp_path: Path) -> None:
-    rows = b"file,label,split\n1.jpg,a,train\n2.jpg,b,train\n3.jpg,a,holdout\n4.jpg,b,holdout\n"
+    rows = b"file,label,split\n1.jpg,a,train\n2.jpg,b,train\n3.jpg,a,later\n4.jpg,b,later\n"
     message = refusal(tmp_path / "1", {**FLAT, "labels.csv": rows})
-    assert "column split of labels.csv has train, holdout: write train, val or test" in message
-    flags = rows.replace(b"split", b"is_holdout").replace(b",train", b",False").replace(b",holdout", b",True")
+    assert "column split of labels.csv has train, later: write train, val or test" in message
+    flags = rows.replace(b"split", b"is_holdout").replace(b",train", b",False").replace(b",later", b",True")
     assert counts(read(tmp_path / "2", {**FLAT, "labels.csv": flags}))["val"] == {"a": 1, "b": 1}
 
 
@@ -790,3 +790,28 @@ def test_groups_that_cannot_be_known_are_refused(tmp_path: Path) -> None:
     files["train.csv"] += f"{ROWS[0][0]},{ROWS[0][1]},q\n".encode()
     message = refusal(tmp_path, files, SourceOptions(group_column="person"))
     assert "column person of train.csv has two groups for 1 photo: train/1.jpg (p, line 6: q)" in message
+
+
+def test_a_table_of_groups_with_other_columns_leaves_the_folders_their_classes(tmp_path: Path) -> None:
+    rows = "file,person,place\n" + "".join(
+        f"{path},p{number % 3},{'nm'[number % 2]}\n" for number, path in enumerate(TRAIN)
+    )
+    files = TRAIN | {"people.csv": rows.encode()}
+    source = read(tmp_path / "1", files, SourceOptions(group_column="person"))
+    assert counts(source) == {"train": {"ant": 3, "bee": 3}}
+    one = rows.replace(",place", "").replace(",n\n", "\n").replace(",m\n", "\n")
+    message = refusal(tmp_path / "2", TRAIN | {"people.csv": one.encode()})
+    assert "or with --group-column person if the column names groups" in message
+
+
+def test_several_classes_in_one_cell_are_noted(tmp_path: Path) -> None:
+    rows = 'file,labels\n1.jpg,ant\n2.jpg,"ant, bee"\n3.jpg,ant\n4.jpg,"ant, bee"\n'
+    source = read(tmp_path, FLAT | {"train.csv": rows.encode()})
+    assert source.notes == [
+        "label 'ant, bee' of train.csv is one class, though 'ant' is another: keep one for each photo"
+    ]
+
+
+def test_a_spreadsheet_is_to_be_saved_as_csv(tmp_path: Path) -> None:
+    message = refusal(tmp_path, FLAT | {"labels.xlsx": b"PK\3\4"})
+    assert "labels.xlsx is of a form that is not read: save it as CSV" in message

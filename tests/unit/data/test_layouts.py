@@ -473,3 +473,64 @@ def test_folders_are_excluded_by_name_at_any_depth_or_by_path(tmp_path: Path) ->
     assert {found.key(index): found[index].image for index in range(len(found))} == {
         name.removeprefix("val/"): data for name, data in files.items() if name.startswith(("val/a", "val/b"))
     }
+
+
+@pytest.mark.parametrize(
+    ("folders", "listed"),
+    [
+        (("tr", "va", "te"), "--splits train=tr,val=va,test=te"),
+        (("trainingsdaten", "testdaten"), "--splits train=trainingsdaten,test=testdaten"),
+        (("train", "unseen", "more data"), "--splits train=FOLDER,val=FOLDER,test=FOLDER"),
+    ],
+)
+def test_folders_that_may_be_splits_are_offered_as_such(
+    folders: tuple[str, ...], listed: str, tmp_path: Path
+) -> None:
+    files = photos(*(f"{folder}/{name}" for folder in folders for name in ("a", "b")))
+    assert f"with {listed} if these are splits" in refusal(tmp_path, files)
+    if "FOLDER" not in listed:
+        options = SourceOptions(splits=parse_splits(listed.removeprefix("--splits ")))
+        assert sum(map(len, read(tmp_path, files, options).splits.values())) == len(files)
+    assert "splits" not in refusal(
+        tmp_path / "domains", photos("art/dog", "art/elk", "photo/dog", "photo/elk")
+    )
+
+
+def test_a_split_beside_another_folder_of_the_same_classes_is_offered_with_it(tmp_path: Path) -> None:
+    message = refusal(tmp_path, photos("train/a", "train/b", "unseen/a", "unseen/b"))
+    assert "--splits train=train,test=unseen" in message
+    assert counts(read(tmp_path / "1", photos("train/a", "train/b", "holdout/a", "holdout/b"))) == TWO
+
+
+def test_classes_in_the_names_of_photos_of_several_folders_are_said_to_be_there(tmp_path: Path) -> None:
+    people = {
+        f"{person}/{name}.{number:03}.jpg": make.photo(10 * place + number)
+        for place, person in enumerate(("anna", "ben", "cem"))
+        for name in ("cat", "dog")
+        for number in range(3)
+    }
+    source = read(tmp_path / "1", people)
+    (note,) = source.notes
+    assert note.startswith("the photos' names begin with cat, dog in several folders: --labels-from-names")
+    named_so = open_source(tmp_path / "1", 0, SourceOptions(labels_from_names=True))
+    assert counts(named_so) == {"train": {"cat": 9, "dog": 9}}
+    cameras = {
+        f"{name}/{camera}_{number:04}.jpg": make.photo(number)
+        for name in ("cat", "dog")
+        for camera in ("IMG", "DSC")
+        for number in range(3)
+    }
+    assert read(tmp_path / "2", cameras).notes == []
+
+
+def test_raw_photos_and_archives_are_said_to_be_unreadable(tmp_path: Path) -> None:
+    raw = photos("cat", "dog") | {"cat/7.CR2": b"II*\0", "dog/8.nef": b"II*\0"}
+    (note,) = read(tmp_path / "some", raw).notes
+    assert note.startswith("2 raw photos such as cat/7.CR2 cannot be read: convert them to JPEG")
+    message = refusal(tmp_path / "class", photos("cat", "dog") | {"owl/7.CR2": b"II*\0"})
+    assert "owl holds no photo" in message
+    assert "convert raw photos to JPEG, leave it out with --exclude owl" in message
+    excluded = open_source(tmp_path / "class", 0, SourceOptions(exclude="owl"))
+    assert counts(excluded) == {"train": {"cat": 3, "dog": 3}}
+    packed = refusal(tmp_path / "packed", {"cat.zip": b"PK\3\4", "dog.zip": b"PK\3\4"})
+    assert "(unpack cat.zip, dog.zip first)" in packed

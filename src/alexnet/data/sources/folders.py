@@ -250,7 +250,7 @@ def _splits_at(
     raise DataError(
         f"{join(where, base)}: {name}/ may be a split or a class, beside {beside}: choose --class-level 1 "
         f"(classes {', '.join(sorted(counts)[:4])}) or --splits "
-        + (f"train={name}" if distinct == {"train"} else f"train=.,{splits[name]}={name}")
+        + (f"train={name},test={others[0]}" if distinct == {"train"} else f"train=.,{splits[name]}={name}")
     )
 
 

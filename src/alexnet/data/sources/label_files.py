@@ -279,12 +279,27 @@ def _labeled(
         class_list=meaning.class_list,
     )
     others = [name for table in tables for name in table.unknown]
-    notes = encoding_notes(tables) + [
+    several = _several_classes({text for text in column if text})
+    notes = [
+        f"label {text!r} of {files[0]} is one class, though {part!r} is another: keep one for each photo"
+        for text, part in list(several.items())[:1]
+    ]
+    notes += encoding_notes(tables) + [
         f"{table.file}: {' and '.join(table.missing)} in column {table.label_column} stands for no label"
         for table in tables
         if table.missing
     ]
     return FileLabels(meaning.labels, meaning.classes, origin, notes, others)
+
+
+def _several_classes(labels: Collection[str]) -> dict[str, str]:
+    """Labels that may be several, such as `cat,dog` beside `dog`, with the other one."""
+    parts = {label: [each.strip() for each in re.split(r"[,;|]", label)] for label in labels}
+    return {
+        label: next(each for each in inside if each in parts)
+        for label, inside in sorted(parts.items())
+        if len(inside) > 1 and any(each in parts for each in inside)
+    }
 
 
 def encoding_notes(tables: Sequence[PhotoTable]) -> list[str]:

@@ -35,6 +35,7 @@ from alexnet.data.sources.folders import (
 )
 from alexnet.data.sources.label_files import encoding_notes
 from alexnet.data.sources.photo_files import (
+    RAW_SUFFIXES,
     OpenedSource,
     PhotoIndex,
     PhotoSplit,
@@ -44,7 +45,14 @@ from alexnet.data.sources.photo_files import (
     make_split,
 )
 from alexnet.data.sources.photo_labels import OUT, PhotoLabels
-from alexnet.data.sources.photo_table import ListedSplits, PhotoTable, find_lists, named_columns, one_to_one
+from alexnet.data.sources.photo_table import (
+    ListedSplits,
+    PhotoTable,
+    find_lists,
+    is_label_header,
+    named_columns,
+    one_to_one,
+)
 from alexnet.data.sources.split_names import SPLITS, SplitName, is_suspicious
 from alexnet.data.sources.text_files import MetadataFiles, chosen_texts
 from alexnet.data.sources.tree import Int64s, Tree
@@ -205,6 +213,12 @@ def _assemble(
     splits = {split: found for split, found in splits.items() if len(found)}
     by_folders = any(origin.labels == "folders" for origin in origins.values())
     labeling.notes += [*labeling.notes_on_others(), *_notes_on_classes(labeling.classes, by_folders)]
+    raw = photos.survey.tree.listing.ending_in(*RAW_SUFFIXES)
+    if raw:
+        labeling.notes.append(
+            f"{counted(len(raw), 'raw photo')} such as {photos.survey.tree.listing.path(raw[0])} cannot be "
+            "read: convert them to JPEG if they are not there as such"
+        )
     labeling.notes += [
         f"{file} may list splits, but its form is not read" for file in labeling.files.unreadable_lists
     ]
@@ -303,6 +317,10 @@ def _choose_level(photos: ArrangedPhotos, files: MetadataFiles, options: SourceO
         return _ClassLevel(levels[0])
     doubtful = len(levels) > 1 or are_modalities(highest) or are_parts(highest)
     relevant = [each for each in tables if not each.rejected and len(each.labels) >= _RELEVANT * len(numbers)]
+    if (
+        options.group_column
+    ):  # the table was named for its groups; only a known column of labels tells classes
+        relevant = [each for each in relevant if is_label_header(each.label_column)]
     agreeing = [level for level in levels if relevant and _agree(photos, numbers, relevant, level)]
     if not doubtful and (not relevant or agreeing):
         _refuse_containers(photos, levels[0])
@@ -368,9 +386,38 @@ def _several(
         )
     readings += [f"column {table.label_column} of {table.file} (--labels {table.file})" for table in tables]
     where = photos.survey.tree.path
+    if len(names) == 1 and len(tables) == 1 and tables[0].labels:
+        return (
+            f"{where}: the classes may be {' or '.join(readings)}: choose with that option, or with "
+            f"--group-column {tables[0].label_column} if the column names groups, such as persons"
+        )
     place = next(place for place in photos.arrangement.places if place.parts)
     only = where / place.part_folders[0]
     return (
         f"{where}: the classes may be {' or '.join(readings)}: choose with that option, "
-        f"or name a part of the photos, such as {only}"
+        f"{_as_splits(photos)}or name a part of the photos, such as {only}"
     )
+
+
+def _as_splits(photos: ArrangedPhotos) -> str:
+    """How to choose that the upper ones of two levels of folders are splits, if they are called so.
+
+    They may be `tr` and `te`, with folders of the same names. Else empty.
+    """
+    inside: dict[str, set[str]] = {}
+    for place in photos.arrangement.places:
+        if len(place.parts) < 2:
+            return ""
+        inside.setdefault(place.part_folders[0], set()).add(place.parts[1])
+    if photos.arrangement.has_splits or any(
+        names != next(iter(inside.values())) for names in inside.values()
+    ):
+        return ""
+    names = {folder: folder.rpartition("/")[2].lower() for folder in inside}
+    found = {each: folder for each in SPLITS for folder, name in names.items() if name.startswith(each[:2])}
+    if not found:
+        return ""
+    listed = [f"{split}={folder}" for split, folder in found.items()]
+    if len(found) < len(inside):
+        listed = [f"{split}=FOLDER" for split in SPLITS]
+    return f"with --splits {shlex.quote(','.join(listed))} if these are splits, "

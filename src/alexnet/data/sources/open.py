@@ -14,7 +14,7 @@ from alexnet.data.sources.selection import check_fraction, hold_out
 from alexnet.data.sources.table_file import TableFile, holds_photos, is_text
 from alexnet.data.sources.tree import Tree, open_folder, open_tar, refuse_compressed
 from alexnet.errors import CommandError, DataError, NotFound
-from alexnet.text import counted, suggestion
+from alexnet.text import counted, first_few, suggestion
 
 _SUPPORTED = (
     "the official ILSVRC-2012 tars, Kaggle's tree, folders of splits or classes, photos with a label file, "
@@ -28,6 +28,8 @@ _FOLDERS = tuple(each.name for each in dataclasses.fields(SourceOptions) if each
 
 _LISTS = (".csv", ".tsv")
 """Of files that can be a source: they label the photos beside them."""
+
+_ARCHIVES = (".zip", ".rar", ".7z", ".tgz", ".gz", ".bz2", ".xz", ".zst")
 
 _Reader = Callable[[OpenedSource], Source | None]
 _READERS: tuple[tuple[_Reader, Sequence[str]], ...] = (
@@ -137,4 +139,6 @@ def _found(tree: Tree) -> str:
         return "empty"
     names = [name + "/" for name in tree.listing.subfolders("")]
     names += [tree.listing.name(file) for file in tree.listing.files("")]
-    return f"{', '.join(names[:5])}{' ...' if len(names) > 5 else ''} is not a known form of labeled photos"
+    known = f"{first_few(names, 5)} is not a known form of labeled photos"
+    archives = [name for name in names if name.lower().endswith(_ARCHIVES)]
+    return f"{known} (unpack {first_few(archives, 5)} first)" if archives else known

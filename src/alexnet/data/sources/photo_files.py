@@ -19,6 +19,9 @@ from alexnet.data.sources.split_names import splits_of
 from alexnet.data.sources.tree import Int64s, Tree, join
 from alexnet.text import counted
 
+_RAW = ".cr2 .cr3 .nef .nrw .arw .sr2 .dng .raf .orf .rw2 .pef .srw"
+RAW_SUFFIXES = tuple(_RAW.split())
+"""Of photos as a camera's sensor records them, which are not read."""
 MAX_STRAYS_NAMED = 3
 """Strays of one folder that are named one by one; more are counted, with one as an example."""
 _CLUTTER = (

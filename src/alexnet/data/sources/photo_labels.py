@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -27,9 +28,9 @@ from alexnet.data.sources.folders import (
     left_out_folders,
 )
 from alexnet.data.sources.label_files import FORMS, label_photos
-from alexnet.data.sources.photo_files import PhotoIndex, class_in_name, is_clutter
+from alexnet.data.sources.photo_files import RAW_SUFFIXES, PhotoIndex, class_in_name, is_clutter
 from alexnet.data.sources.photo_table import named_columns, read_table
-from alexnet.data.sources.split_names import SPLIT_FOLDERS, SplitName, split_in
+from alexnet.data.sources.split_names import SPLIT_FOLDERS, SplitName, is_neutral, split_in
 from alexnet.data.sources.table_file import TABLE_SUFFIXES
 from alexnet.data.sources.text_files import MetadataFiles, TextFile, chosen_texts
 from alexnet.data.sources.tree import FolderTree, Int64s, join
@@ -46,6 +47,14 @@ _NO_PHOTO = (
 )
 """Suffixes of programs, texts and tables."""
 _SPLIT_WORDS = {word for words in SPLIT_FOLDERS.values() for word in words}
+_NAMES_COMPARED = 1000
+"""Photos of a split, at least, whose names are compared with their folders."""
+_NO_CLASS_NAMES = re.compile(
+    r"^(img|imag|dsc|dscn|dscf|pxl|mvi|vid|gopr|cimg|sam|p|wp|foto|screenshot|screen|scan|whatsapp|signal|"
+    r"download|unnamed|frame|burst|crop|n)([\W_]|$)",
+    re.IGNORECASE,
+)
+"""Beginnings of names that cameras and programs give to photos."""
 _COLUMNS_NAMED = 20
 """Columns of a file that a message names."""
 _MOST = 0.9
@@ -110,6 +119,25 @@ class PhotoLabels:
             self.origins[split] = SplitOrigin(arrangement.roots[split], labels="folders", class_level=level)
         if not self.options.class_level:
             self._note_deeper_folders(level)
+            self._note_names(first, level)
+
+    def _note_names(self, split: SplitName, level: int) -> None:
+        """A note where the photos' names may hold the classes instead: the same words in several folders.
+
+        Those of cameras and programs (`IMG_1.jpg`, `photo1.jpg`) are no classes.
+        """
+        numbers = self.photos.of(split)[:: max(len(self.photos.of(split)) // _NAMES_COMPARED, 1)]
+        folders = [self.photos.names_at(level)[place] for place in self.photos.places[numbers].tolist()]
+        names = [class_in_name(path) for path in self.photos.paths(numbers)]
+        photos = Counter(names)
+        pairs = set(zip(names, folders, strict=True))
+        shared = [name for name, count in Counter(name for name, _ in pairs).items() if name and count > 1]
+        usual = any(is_neutral(name) or _NO_CLASS_NAMES.search(name) for name in shared)
+        if len(shared) > 1 and not usual and sum(map(photos.__getitem__, shared)) >= _MOST * len(names):
+            self.notes.append(
+                f"the photos' names begin with {_first(sorted(shared))} in several folders: "
+                "--labels-from-names makes these the classes"
+            )
 
     def _note_deeper_folders(self, level: int) -> None:
         """A note that photos in folders inside class folders are of these classes."""
@@ -352,7 +380,10 @@ class PhotoLabels:
         paths = self.photos.paths(numbers)
         index = PhotoIndex(paths)
         reasons = [reason for text in self._texts_for(split) if (reason := self._why_not(text, index))]
-        reasons += [f"{file} is of a form that is not read" for file in self.files.unreadable_lists]
+        reasons += [
+            f"{file} is of a form that is not read{': save it as CSV' if '.xls' in file.lower() else ''}"
+            for file in self.files.unreadable_lists
+        ]
         for file in self.files.no_text:
             is_table = file.lower().endswith(TABLE_SUFFIXES)
             wanted = "a complete table of texts" if is_table else "UTF-8, UTF-16 or Latin-1 text"
@@ -398,9 +429,11 @@ class PhotoLabels:
                 ]
                 if files and not _METADATA_FOLDER.fullmatch(name):
                     found = f"{folder} holds no photo ({counted(len(files), 'file')} such as {files[0]})"
+                    raw = files[0].lower().endswith(RAW_SUFFIXES)
+                    convert = "convert raw photos to JPEG, " if raw else ""
                     raise DataError(
-                        f"{self.where}: {found}, but the folders beside it are class folders: move it "
-                        "elsewhere, or pass the path of the folder you mean"
+                        f"{self.where}: {found}, but the folders beside it are class folders: {convert}leave "
+                        f"it out with --exclude {shlex.quote(name)}, or pass the path of the folder you mean"
                     )
 
 

@@ -177,6 +177,11 @@ def named_columns(text: TextFile) -> tuple[str, str]:
     return found[0], found[1]
 
 
+def is_label_header(text: str) -> bool:
+    """Whether a column is called as those of labels are: `label`, `Class name`."""
+    return _header_key(text) in _LABEL_HEADERS
+
+
 def is_whole_number(text: str) -> bool:
     """Whether a cell is a number of at most 15 digits, which a float holds, such as `7`, `007` or `7.0`."""
     return re.fullmatch(r"[0-9]{1,15}(\.0*)?", text) is not None

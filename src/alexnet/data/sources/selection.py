@@ -198,17 +198,25 @@ def check_fraction(fraction: float) -> None:
 def groups_of(keys: Sequence[str], pattern: str) -> list[str]:
     """The name of each photo's group, by its key; `pattern` and errors as for `hold_out`."""
     try:
-        compiled = re.compile(pattern)
+        names = names_in_keys(keys, pattern)
     except re.error as error:
         raise CommandError(f"--group-by {pattern} is not a regular expression: {error}") from error
-    found = [compiled.search(key) for key in keys]
-    if not any(found):
+    if not any(names):
         raise CommandError(f"--group-by {pattern} matches no photo; their keys are such as {keys[0]}")
-    texts = [match and (match[1] if compiled.groups else match[0]) for match in found]
-    return named_groups(keys, texts)
+    return named_groups(keys, names)
 
 
-def named_groups(keys: Sequence[str], names: Sequence[str | None]) -> list[str]:
+def names_in_keys(keys: Sequence[str], pattern: str) -> list[str]:
+    """What the first group of a regular expression, or without groups the whole of it, matches in each key.
+
+    Empty where it matches nothing.
+    """
+    compiled = re.compile(pattern)
+    found = [compiled.search(key) for key in keys]
+    return [(match and (match[1] if compiled.groups else match[0])) or "" for match in found]
+
+
+def named_groups(keys: Sequence[str], names: Sequence[str]) -> list[str]:
     """The name of each photo's group; a photo with an empty name is a group of its own.
 
     The prefixes keep its key from being the name of a group.

@@ -15,7 +15,7 @@ SplitName = str
 SPLIT_FOLDERS: dict[SplitName, tuple[str, ...]] = {
     "train": ("train", "training", "trn", "trainval", "trainvalid"),
     "val": ("val", "valid", "validation", "validate", "dev", "devel", "development", "eval", "evaluation"),
-    "test": ("test", "testing", "tst", "pred", "prediction", "predict", "inference"),
+    "test": ("test", "testing", "tst", "holdout", "pred", "prediction", "predict", "inference"),
 }
 """The words for each split, in lower case."""
 _WORDS = {word: split for split, words in SPLIT_FOLDERS.items() for word in words}
@@ -47,10 +47,10 @@ _OUTPUTS = frozenset(
         *("result", "results", "output", "outputs", "export", "exports", "exported", "prediction"),
         *("predictions", "thumb", "thumbs", "thumbnail", "thumbnails", "preview", "previews", "backup"),
         *("backups", "bak", "tmp", "temp", "cache", "runs", "checkpoints", "logs", "duplicates", "rejected"),
-        *("deleted", "discarded", "unsorted"),
+        *("deleted", "discarded", "unsorted", "unlabeled", "unlabelled", "copy", "copies", "augmented"),
     )
 )
-"""Words in names of folders that are rarely classes."""
+"""Words in names of folders that are rarely classes, or hold copies of the photos of others."""
 _KEPT_APART = ("extra", "unsupervised", "unlabeled", "unlabelled")
 """Splits that are never trained on unless they are renamed."""
 _PARTS = ("part", "parts", "shard", "file", "chunk", "batch", "table", "partial", "split", "splits", "tid")
