@@ -253,7 +253,8 @@ OPTION_GROUPS = {
     ),
     "Views and averages": ("views", "scales", "mean", "weights", "search_weights"),
     "Source": (
-        *("class_level", "labels", "image_column", "label_column", "label_numbers", "labels_from_names"),
+        *("class_level", "exclude", "labels", "image_column", "label_column", "group_column"),
+        *("label_numbers", "labels_from_names"),
         *("skip_unlabeled", "splits", "configuration"),
     ),
     "Computer": ("device", "batch", "workers", "approximate"),

@@ -27,16 +27,38 @@ class _LabelNumbers(StrEnum):
 
 def source_options(
     class_level: Annotated[
-        int, typer.Option(min=0, metavar="N", help="Depth of the class folders below the split folders.")
+        int,
+        typer.Option(
+            metavar="N",
+            help="Depth of the class folders below the split folders; -1 for the innermost folders.",
+        ),
     ] = 0,
+    exclude: Annotated[
+        str,
+        typer.Option(
+            metavar="FOLDER,...", help="Leave out folders with these names (or paths below the source)."
+        ),
+    ] = "",
     labels: Annotated[
         str, typer.Option(metavar="FILE,...", help="The text file that labels the photos.")
     ] = "",
     image_column: Annotated[
-        str, typer.Option(metavar="NAME", help="Column of the photos in a label file, parquet or Arrow.")
+        str, typer.Option(metavar="NAME", help="Column of the photos in a label file, parquet or Arrow .")
     ] = "",
     label_column: Annotated[
-        str, typer.Option(metavar="NAME", help="Column of the labels in a label file, parquet or Arrow.")
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="Column of the labels in a label file, parquet or Arrow; without a header, its number.",
+        ),
+    ] = "",
+    group_column: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="Column of groups, such as persons, in a label file, parquet or Arrow: photos of one group "
+            "stay together when some are held out.",
+        ),
     ] = "",
     label_numbers: Annotated[
         _LabelNumbers | None,
@@ -76,9 +98,11 @@ def source_options(
 
     return SourceOptions(
         class_level=class_level,
+        exclude=exclude,
         labels=labels,
         image_column=image_column,
         label_column=label_column,
+        group_column=group_column,
         label_numbers=None if label_numbers is None else label_numbers.value,
         labels_from_names=labels_from_names,
         skip_unlabeled=skip_unlabeled,

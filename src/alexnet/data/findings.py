@@ -34,6 +34,8 @@ class PhotoNote(NamedTuple):
     """Hash of its decoded pixels; empty if it is unreadable."""
     path: str = ""
     """Of its file, in the source; empty if it has none of its own, and in notes of earlier versions."""
+    group: str = ""
+    """What `--group-column` has for it; empty without."""
 
 
 @dataclass(frozen=True, order=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ import numpy as np
 from alexnet.data.classes import NO_LABEL, Class, imagenet_classes, in_label_order
 from alexnet.data.decode import ONE_COLOR, decode, is_one_color, oddities, quiet
 from alexnet.data.sources import Source, SourceSplit
-from alexnet.data.sources.base import LeftOut, SplitOrigin
+from alexnet.data.sources.base import INNERMOST, LeftOut, SplitOrigin, group_of
 from alexnet.errors import DataError
 from alexnet.hardware import cpu_count
 from alexnet.published.imagenet import (
@@ -35,6 +35,8 @@ FIRST_CLASSES = 5
 """Classes that are named on the first line."""
 NAMES_LISTED = 10
 """Photos of one kind, and stray files, that are named; others are counted."""
+FEWEST_PHOTOS = 4
+"""Of a class, from which on some can be held out twice: to choose with, and to test."""
 _EXIF = {True: "applied by default", False: "not applied by default, since the form is ImageNet's"}
 QUANTILES = (0.0, 0.05, 0.5, 0.95, 1.0)
 """Of the photos' sides."""
@@ -59,6 +61,20 @@ class SplitOverview:
 
 
 @dataclass(frozen=True)
+class GroupOverview:
+    """Photos by the groups that `--group-column` names."""
+
+    column: str
+    groups: int
+    largest_group: tuple[str, int]
+    """(name, photos)."""
+    without_group: int
+    """Photos."""
+    across_splits: list[str]
+    """Groups with photos in several splits."""
+
+
+@dataclass(frozen=True)
 class Overview:
     """A source, as it was understood."""
 
@@ -77,6 +93,8 @@ class Overview:
     """Fraction of each class that was held out as `val`; 0 if none was."""
     exif: bool | None
     """Whether `prepare` applies EXIF orientation by default; None for images that are no files."""
+    groups: GroupOverview | None
+    """None without `--group-column`."""
 
 
 def overview(source: Source) -> Overview:
@@ -100,7 +118,23 @@ def overview_fields(source: Source) -> dict[str, Any]:
         "options": source.options,
         "val_fraction": source.val_fraction,
         "exif": None if source.settings.encoding == "raw" else source.settings.exif,
+        "groups": _group_overview(source),
     }
+
+
+def _group_overview(source: Source) -> GroupOverview | None:
+    column = source.options.get("group_column")
+    if not column:
+        return None
+    by_split = {
+        name: Counter(group_of(split, index) for index in range(len(split)))
+        for name, split in source.splits.items()
+    }
+    photos = sum(by_split.values(), Counter[str]())
+    without_group = photos.pop("", 0)
+    several = [group for group in photos if sum(group in each for each in by_split.values()) > 1]
+    largest = max(photos.items(), key=lambda item: item[1], default=("", 0))
+    return GroupOverview(str(column), len(photos), largest, without_group, sorted(several))
 
 
 def split_fields(source: Source, name: str, split: SourceSplit) -> dict[str, Any]:
@@ -126,6 +160,7 @@ def describe_overview(found: Overview) -> list[str]:
     lines = [f"{found.path}: {found.form}; {found.label_order}: {names}"]
     for name, split in found.splits.items():
         lines.append(f"{name}: {_counts(split)}{_origin(split.origin)}")
+    lines += _describe_groups(found.groups)
     if found.exif is not None:
         lines.append(f"EXIF orientation: {_EXIF[found.exif]}")
     lines += [f"left out: {each.what}: {each.reason}" for each in found.left_out[:NAMES_LISTED]]
@@ -135,6 +170,32 @@ def describe_overview(found: Overview) -> list[str]:
     lines += listed("skipped", found.strays)
     if "train" in found.splits and "val" not in found.splits:
         lines.append("no val split: prepare holds out --val-fraction of each class with enough photos")
+        lines += _describe_few(found.splits["train"].photos_per_class)
+    return lines
+
+
+def _describe_few(photos: Mapping[str, int]) -> list[str]:
+    """A line that names classes with too few photos; none if there are none."""
+    few = sorted((count, wnid) for wnid, count in photos.items() if count < FEWEST_PHOTOS)
+    what = f"classes with fewer than {FEWEST_PHOTOS} photos, too few to be in train, val and test"
+    return listed(what, [f"{wnid} ({count})" for count, wnid in few])
+
+
+def _describe_groups(found: GroupOverview | None) -> list[str]:
+    if found is None:
+        return []
+    name, photos = found.largest_group
+    lines = [
+        f"groups: {found.groups:,} in column {found.column}, the largest {name} ({counted(photos, 'photo')})"
+    ]
+    if found.without_group:
+        lines[0] += f"; {counted(found.without_group, 'photo')} of no group"
+    if found.across_splits:
+        names = first_few(found.across_splits, FIRST_CLASSES)
+        lines.append(
+            f"groups with photos in several splits, which makes errors look smaller: "
+            f"{len(found.across_splits):,}: {names}"
+        )
     return lines
 
 
@@ -182,7 +243,8 @@ def _origin(origin: SplitOrigin) -> str:
     parts = [f"listed in {' and '.join(origin.lists)}"] if origin.lists else []
     if origin.labels == "folders":
         level = f"at level {origin.class_level} of" if origin.class_level > 1 else "in"
-        parts.append(f"classes are the folders {level} {folder}")
+        innermost = "innermost " if origin.class_level == INNERMOST else ""
+        parts.append(f"classes are the {innermost}folders {level} {folder}")
     elif origin.folder and not origin.lists:
         parts.append(f"in {folder}")
     if origin.labels == "file":
@@ -191,6 +253,8 @@ def _origin(origin: SplitOrigin) -> str:
             columns = f"photos in column {origin.image_column}, labels in column {origin.label_column}"
         named = f", names from {origin.class_list}" if origin.class_list else ""
         parts.append(f"labels from {' and '.join(origin.files)} ({columns}: {origin.values}{named})")
+        if origin.other_columns:
+            parts.append(f"other columns: {first_few(origin.other_columns, NAMES_LISTED)}")
     elif origin.labels == "columns":
         parts.append(f"photos in column {origin.image_column}, labels in column {origin.label_column}")
     elif origin.labels == "names":

@@ -27,7 +27,7 @@ from alexnet.data.findings import PhotoNote
 from alexnet.data.manifest import PrepareSettings
 from alexnet.data.resize import crop_offset, pad, resized_size, to_square, to_whole, warp
 from alexnet.data.sources import Box, Example, SourceSplit
-from alexnet.data.sources.base import path_of, stamp_of
+from alexnet.data.sources.base import group_of, path_of, stamp_of
 from alexnet.data.statistics import PixelStatistics
 from alexnet.data.store import Record, write_shard
 from alexnet.data.store_notes import ShardNote, content_hash, pixels_hash
@@ -122,7 +122,8 @@ def _records(
     for index in range(task.start, task.stop):
         key, label = split.key(index), int(labels[index])
         # Before the photo is read: if it is changed meanwhile, that is noticed next time.
-        photo = PhotoNote(key, label, stamp_of(split, index) or "", "", path=path_of(split, index) or "")
+        stamp, path = stamp_of(split, index) or "", path_of(split, index) or ""
+        photo = PhotoNote(key, label, stamp, "", path=path, group=group_of(split, index))
         try:
             example = split[index]
             photo = photo._replace(content=content_hash(example))

@@ -20,7 +20,7 @@ from alexnet.data.findings import PhotoNote
 from alexnet.data.manifest import FINGERPRINT_FILE, MANIFEST_FILE, VERSION, PrepareSettings, read_manifest
 from alexnet.data.prepare_shard import ShardTask
 from alexnet.data.sources import Source, SourceSplit
-from alexnet.data.sources.base import path_of, stamp_of
+from alexnet.data.sources.base import group_of, path_of, stamp_of
 from alexnet.data.store import TRAIN
 from alexnet.data.store_notes import ShardNote, content_hash
 from alexnet.errors import CommandError
@@ -236,7 +236,8 @@ def _current_note(split: SourceSplit, task: ShardTask, note: ShardNote, by_stamp
         stamp = stamp_of(split, index) or ""
         if not _same_contents(split, index, stamp if by_stamp else "", photo):
             return None
-        photos.append(photo._replace(stamp=stamp, path=path_of(split, index) or ""))
+        path = path_of(split, index) or ""
+        photos.append(photo._replace(stamp=stamp, path=path, group=group_of(split, index)))
     return note if photos == note.photos else replace(note, photos=photos)
 
 

@@ -18,7 +18,7 @@ from sklearn.preprocessing import StandardScaler
 from alexnet.checksum import known_sha256
 from alexnet.data import store_notes
 from alexnet.data.findings import NotedPhotos, PhotoName
-from alexnet.data.sources.selection import groups_of
+from alexnet.data.groups import photo_groups
 from alexnet.data.store import Store
 from alexnet.fitting.record import Suspect
 from alexnet.models.bundle import ModelBundle
@@ -147,10 +147,10 @@ def labels_of(store: Store) -> npt.NDArray[np.int64]:
 
 
 def _groups_of(store: Store) -> list[str]:
-    """The name of each photo's group; of its own where the store was not split by groups."""
-    keys = list(chain.from_iterable(store.split(name).keys() for name in store.splits))
-    pattern = store.manifest.source.group_by
-    return groups_of(keys, pattern) if pattern else [str(number) for number in range(len(keys))]
+    """The name of each photo's group; of its own where the store has no groups."""
+    by_split = [photo_groups(store, store.split(name)) for name in store.splits]
+    groups = [group for each in by_split for group in each or ()]
+    return groups or [str(number) for number in range(sum(len(store.split(name)) for name in store.splits))]
 
 
 def out_of_fold_probabilities(

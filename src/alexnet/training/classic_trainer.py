@@ -44,9 +44,9 @@ from alexnet.classic.pipeline import ChannelModel, Pipeline, mean_log_probabilit
 from alexnet.classic.svm import EarlyStopping, HingeSgd, SoftmaxCalibration, random_split, scores
 from alexnet.config import RunConfig
 from alexnet.data.crops import center
+from alexnet.data.groups import photo_groups
 from alexnet.data.image_reader import read_square
 from alexnet.data.preprocessing import Preprocessing
-from alexnet.data.sources.selection import groups_of
 from alexnet.data.store import Store, training_images
 from alexnet.errors import CommandError, DataError, Stopped
 from alexnet.hardware import cpu_count
@@ -395,11 +395,9 @@ class ClassicTrainer:
         return {"penalty": made.penalty, "error": error, "scale": made.scale}
 
     def _groups(self) -> Tensor | None:
-        """(N,) the number of each photo's group; None if the store was not split by groups."""
-        pattern = self.store.manifest.source.group_by
-        if not pattern:
-            return None
-        return torch.from_numpy(np.unique(groups_of(self.split.keys(), pattern), return_inverse=True)[1])
+        """(N,) the number of each photo's group; None if the store has no groups."""
+        names = photo_groups(self.store, self.split)
+        return None if names is None else torch.from_numpy(np.unique(names, return_inverse=True)[1])
 
     def _early_stopping(self, train: Tensor, held: Tensor) -> EarlyStopping:
         """The early stopping at the first pass, or after the last saved one."""

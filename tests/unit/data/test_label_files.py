@@ -15,7 +15,9 @@ from unit.data import source_makers as make
 from unit.data.test_layouts import counts, named, photos, read, refusal
 
 from alexnet.data.classes import NO_LABEL, classes_from_wnids
+from alexnet.data.inspect import GroupOverview, describe_overview, overview
 from alexnet.data.sources import SourceOptions, open_source
+from alexnet.data.sources.base import group_of
 from alexnet.data.sources.label_files import to_labels
 from alexnet.errors import DataError
 
@@ -419,10 +421,10 @@ def test_a_column_of_splits_without_a_header(tmp_path: Path) -> None:
 
 
 def test_words_that_are_no_splits_are_refused_and_flags_are_read(tmp_path: Path) -> None:
-    rows = b"file,label,split\n1.jpg,a,train\n2.jpg,b,train\n3.jpg,a,holdout\n4.jpg,b,holdout\n"
+    rows = b"file,label,split\n1.jpg,a,train\n2.jpg,b,train\n3.jpg,a,later\n4.jpg,b,later\n"
     message = refusal(tmp_path / "1", {**FLAT, "labels.csv": rows})
-    assert "column split of labels.csv has train, holdout: write train, val or test" in message
-    flags = rows.replace(b"split", b"is_holdout").replace(b",train", b",False").replace(b",holdout", b",True")
+    assert "column split of labels.csv has train, later: write train, val or test" in message
+    flags = rows.replace(b"split", b"is_holdout").replace(b",train", b",False").replace(b",later", b",True")
     assert counts(read(tmp_path / "2", {**FLAT, "labels.csv": flags}))["val"] == {"a": 1, "b": 1}
 
 
@@ -719,3 +721,97 @@ def test_names_of_classes_under_numbers_of_many_digits(tmp_path: Path) -> None:
     table = lines(["1.jpg", "2.jpg", "3.jpg", "4.jpg"], ["1", "2"] * 2, ",", "file,label").encode()
     source = read(tmp_path, FLAT | {"labels.csv": table, "classes.csv": names})
     assert [each.wnid for each in source.classes] == ["1", "2"]
+
+
+ROWS = [(name, label, place) for name, label, place in zip(FLAT, LABELS, "lrrl", strict=True)]
+
+
+@pytest.mark.parametrize(("file", "separator"), [("labels.csv", ","), ("labels.txt", " "), ("l.tsv", "\t")])
+def test_columns_without_a_header_are_chosen_by_their_numbers(
+    file: str, separator: str, tmp_path: Path
+) -> None:
+    text = "\n".join(separator.join((path.rpartition("/")[2], *rest)) for path, *rest in ROWS)
+    files = {name.removeprefix("train/"): data for name, data in FLAT.items()} | {file: text.encode()}
+    chosen = read(tmp_path, files, SourceOptions(label_column="3"))
+    assert counts(chosen) == {"train": {"l": 2, "r": 2}}
+    assert chosen.origins["train"].label_column == "3"
+    assert chosen.origins["train"].other_columns == ("2",)
+    second = read(tmp_path, files, SourceOptions(label_column="2"))
+    assert counts(second) == {"train": {"ant": 2, "bee": 2}}
+    assert f"--label-column 9: {file} has 1, 2" in refusal(tmp_path, files, SourceOptions(label_column="9"))
+
+
+def test_the_other_columns_are_named(tmp_path: Path) -> None:
+    rows = "file,label,place\n" + "".join(f"{path},{label},{place}\n" for path, label, place in ROWS)
+    source = read(tmp_path, FLAT | {"train.csv": rows.encode()})
+    lines = describe_overview(overview(source))
+    assert "labels in column label: class names); other columns: place" in lines[1]
+    message = refusal(tmp_path, FLAT | {"train.csv": rows.encode()}, SourceOptions(label_column="plaze"))
+    assert "--label-column plaze: train.csv has file, label, place: name one of these" in message
+
+
+def test_a_column_names_groups(tmp_path: Path) -> None:
+    """Beside a column of labels, which it is not mistaken for, and for photos in class folders."""
+    rows = "file,kind,person\n" + "".join(
+        f"{path},{label},{person}\n"
+        for (path, label, _), person in zip(ROWS, ("p1", "p2", "", "p1"), strict=True)
+    )
+    options = SourceOptions(group_column="person")
+    source = read(tmp_path / "1", FLAT | {"train.csv": rows.encode()}, options)
+    split = source.splits["train"]
+    groups = {split.key(index): group_of(split, index) for index in range(len(split))}
+    assert groups == {"ant/1.jpg": "p1", "ant/3.jpg": "", "bee/2.jpg": "p2", "bee/4.jpg": "p1"}
+    assert describe_overview(overview(source))[2] == (
+        "groups: 2 in column person, the largest p1 (2 photos); 1 photo of no group"
+    )
+    in_folders = "file,person\n" + "".join(f"{path},{path[-5]}\n" for path in TRAIN)
+    folders = read(tmp_path / "2", TRAIN | {"people.csv": in_folders.encode()}, options)
+    assert folders.origins["train"].labels == "folders" and not folders.strays
+    assert group_of(folders.splits["train"], 0) == "t"
+
+
+def test_groups_across_splits_are_named(tmp_path: Path) -> None:
+    files = named("train", "1.jpg", "2.jpg") | named("val", "1.jpg", "2.jpg")
+    for split, people in (("train", "pq"), ("val", "qr")):
+        rows = f"file_name,label,person\n1.jpg,ant,{people[0]}\n2.jpg,bee,{people[1]}\n"
+        files |= {f"{split}/metadata.csv": rows.encode()}
+    source = read(tmp_path, files, SourceOptions(group_column="person"))
+    assert overview(source).groups == GroupOverview("person", 3, ("q", 2), 0, ["q"])
+    assert "groups with photos in several splits, which makes errors look smaller: 1: q" in describe_overview(
+        overview(source)
+    )
+
+
+def test_groups_that_cannot_be_known_are_refused(tmp_path: Path) -> None:
+    rows = "file,label,person\n" + "".join(f"{path},{label},p\n" for path, label, _ in ROWS)
+    files = FLAT | {"train.csv": rows.encode()}
+    message = refusal(tmp_path, files, SourceOptions(group_column="people"))
+    assert "--group-column people: train.csv has file, label, person" in message
+    files["train.csv"] += f"{ROWS[0][0]},{ROWS[0][1]},q\n".encode()
+    message = refusal(tmp_path, files, SourceOptions(group_column="person"))
+    assert "column person of train.csv has two groups for 1 photo: train/1.jpg (p, line 6: q)" in message
+
+
+def test_a_table_of_groups_with_other_columns_leaves_the_folders_their_classes(tmp_path: Path) -> None:
+    rows = "file,person,place\n" + "".join(
+        f"{path},p{number % 3},{'nm'[number % 2]}\n" for number, path in enumerate(TRAIN)
+    )
+    files = TRAIN | {"people.csv": rows.encode()}
+    source = read(tmp_path / "1", files, SourceOptions(group_column="person"))
+    assert counts(source) == {"train": {"ant": 3, "bee": 3}}
+    one = rows.replace(",place", "").replace(",n\n", "\n").replace(",m\n", "\n")
+    message = refusal(tmp_path / "2", TRAIN | {"people.csv": one.encode()})
+    assert "or with --group-column person if the column names groups" in message
+
+
+def test_several_classes_in_one_cell_are_noted(tmp_path: Path) -> None:
+    rows = 'file,labels\n1.jpg,ant\n2.jpg,"ant, bee"\n3.jpg,ant\n4.jpg,"ant, bee"\n'
+    source = read(tmp_path, FLAT | {"train.csv": rows.encode()})
+    assert source.notes == [
+        "label 'ant, bee' of train.csv is one class, though 'ant' is another: keep one for each photo"
+    ]
+
+
+def test_a_spreadsheet_is_to_be_saved_as_csv(tmp_path: Path) -> None:
+    message = refusal(tmp_path, FLAT | {"labels.xlsx": b"PK\3\4"})
+    assert "labels.xlsx is of a form that is not read: save it as CSV" in message

@@ -12,6 +12,7 @@ from unit.data import source_makers as make
 
 import alexnet
 from alexnet.cli.main import main
+from alexnet.data.inspect import describe_overview, overview
 from alexnet.data.manifest import MANIFEST_FILE, PrepareSettings
 from alexnet.data.prepare import prepare
 from alexnet.data.sources import Source, SourceOptions, open_source, parse_splits
@@ -397,3 +398,139 @@ def test_a_store_without_recorded_options_is_still_known(tmp_path: Path) -> None
 def test_photos_are_found_by_numbers_of_any_number_of_digits() -> None:
     index = PhotoIndex([f"image_{5000 * '9'}.jpg", "image_0007.jpg"])
     assert [index.find_number(text) for text in (5000 * "9", "7", "007", "8")] == [0, 1, 1, None]
+
+
+def test_a_folder_called_more_beside_class_folders_is_refused_until_a_level_is_chosen(tmp_path: Path) -> None:
+    files = photos("dress", "more/skirt", "more/shorts")
+    message = refusal(tmp_path, files)
+    assert "more/ may be a class, or hold the classes shorts, skirt" in message
+    assert "--class-level 1 (classes dress, more)" in message
+    assert "--class-level -1 (the innermost folders: dress, shorts, skirt)" in message
+    classes = read(tmp_path, files, SourceOptions(class_level=1))
+    assert counts(classes) == {"train": {"dress": 3, "more": 6}}
+    innermost = read(tmp_path, files, SourceOptions(class_level=-1))
+    assert counts(innermost) == {"train": {"dress": 3, "shorts": 3, "skirt": 3}}
+    assert "classes are the innermost folders in the source" in "\n".join(
+        describe_overview(overview(innermost))
+    )
+    own = read(tmp_path / "own", photos("dress", "more", "more/day1"))
+    assert counts(own) == {"train": {"dress": 3, "more": 6}}
+
+
+def test_the_innermost_folders_are_offered_where_folders_are_of_different_depths(tmp_path: Path) -> None:
+    files = photos("hat", count=1) | photos("wear/dress", "wear/skirt", "feet/shoe", count=9)
+    assert "the innermost folders dress, hat, shoe, skirt (--class-level -1)" in refusal(tmp_path, files)
+    with pytest.raises(CommandError, match="--class-level -2"):
+        open_source(tmp_path, 0, SourceOptions(class_level=-2))
+
+
+def test_photos_in_folders_inside_a_class_are_of_the_class_and_said_to_be(tmp_path: Path) -> None:
+    steam = read(tmp_path / "1", photos("bus", "car", "train/steam", "train/diesel"))
+    assert counts(steam) == {"train": {"bus": 3, "car": 3, "train": 6}}
+    assert steam.notes == [
+        "photos in train/diesel, train/steam are of the class train; --class-level -1 makes a class of each "
+        "innermost folder"
+    ]
+    own = read(tmp_path / "2", photos("cat", "cat/indoors", "dog"))
+    assert own.notes[0].startswith("photos in cat/indoors are of the class cat;")
+    assert read(tmp_path / "3", photos("cat/images", "dog/images")).notes == []
+
+
+@pytest.mark.parametrize(
+    "inside",
+    [("day1", "day2"), ("2024-05-01", "2024-05-02"), ("100CANON", "101CANON"), ("Session_1", "session 2")],
+)
+def test_folders_of_days_and_cameras_are_no_classes(inside: tuple[str, str], tmp_path: Path) -> None:
+    files = photos(*(f"{name}/{each}" for name in ("cat", "dog") for each in inside))
+    source = read(tmp_path, files)
+    assert counts(source) == {"train": {"cat": 6, "dog": 6}}
+    assert len(source.notes) == 1 and f"cat/{inside[0]}" in source.notes[0]
+
+
+def test_folders_of_outputs_are_classes_with_a_note_until_they_are_excluded(tmp_path: Path) -> None:
+    files = photos("cat", "dog", "_old", "results", "__MACOSX", ".thumbnails", "cat/#recycle")
+    source = read(tmp_path, files)
+    assert [each.wnid for each in source.classes] == ["_old", "cat", "dog", "results"]
+    assert source.notes == [
+        "the classes _old, results may be folders of something else: --exclude _old,results leaves them out"
+    ]
+    assert source.strays == [".thumbnails/ (3 files)", "__MACOSX/ (3 files)", "cat/#recycle/ (3 files)"]
+    kept = read(tmp_path, files, SourceOptions(exclude="_old,results/"))
+    assert counts(kept) == {"train": {"cat": 3, "dog": 3}}
+    assert [each.what for each in kept.left_out] == ["_old/ (3 photos)", "results/ (3 photos)"]
+    assert kept.notes == [] and kept.options == {"exclude": "_old,results/"}
+
+
+def test_folders_are_excluded_by_name_at_any_depth_or_by_path(tmp_path: Path) -> None:
+    files = photos(*(f"{split}/{name}" for split in ("train", "val") for name in ("a", "b", "thumbs")))
+    assert counts(read(tmp_path, files, SourceOptions(exclude="thumbs"))) == TWO
+    message = refusal(tmp_path, files, SourceOptions(exclude="train/thumb"))
+    assert "--exclude train/thumb" in message and "has no such folder" in message
+    tar = make.write(tmp_path / "tars", {"all.tar": make.tar_bytes(files)}) / "all.tar"
+    from_tar = open_source(tar, 0, SourceOptions(exclude="train/thumbs,val/thumbs"))
+    assert counts(from_tar) == TWO
+    found = from_tar.splits["val"]
+    assert {found.key(index): found[index].image for index in range(len(found))} == {
+        name.removeprefix("val/"): data for name, data in files.items() if name.startswith(("val/a", "val/b"))
+    }
+
+
+@pytest.mark.parametrize(
+    ("folders", "listed"),
+    [
+        (("tr", "va", "te"), "--splits train=tr,val=va,test=te"),
+        (("trainingsdaten", "testdaten"), "--splits train=trainingsdaten,test=testdaten"),
+        (("train", "unseen", "more data"), "--splits train=FOLDER,val=FOLDER,test=FOLDER"),
+    ],
+)
+def test_folders_that_may_be_splits_are_offered_as_such(
+    folders: tuple[str, ...], listed: str, tmp_path: Path
+) -> None:
+    files = photos(*(f"{folder}/{name}" for folder in folders for name in ("a", "b")))
+    assert f"with {listed} if these are splits" in refusal(tmp_path, files)
+    if "FOLDER" not in listed:
+        options = SourceOptions(splits=parse_splits(listed.removeprefix("--splits ")))
+        assert sum(map(len, read(tmp_path, files, options).splits.values())) == len(files)
+    assert "splits" not in refusal(
+        tmp_path / "domains", photos("art/dog", "art/elk", "photo/dog", "photo/elk")
+    )
+
+
+def test_a_split_beside_another_folder_of_the_same_classes_is_offered_with_it(tmp_path: Path) -> None:
+    message = refusal(tmp_path, photos("train/a", "train/b", "unseen/a", "unseen/b"))
+    assert "--splits train=train,test=unseen" in message
+    assert counts(read(tmp_path / "1", photos("train/a", "train/b", "holdout/a", "holdout/b"))) == TWO
+
+
+def test_classes_in_the_names_of_photos_of_several_folders_are_said_to_be_there(tmp_path: Path) -> None:
+    people = {
+        f"{person}/{name}.{number:03}.jpg": make.photo(10 * place + number)
+        for place, person in enumerate(("anna", "ben", "cem"))
+        for name in ("cat", "dog")
+        for number in range(3)
+    }
+    source = read(tmp_path / "1", people)
+    (note,) = source.notes
+    assert note.startswith("the photos' names begin with cat, dog in several folders: --labels-from-names")
+    named_so = open_source(tmp_path / "1", 0, SourceOptions(labels_from_names=True))
+    assert counts(named_so) == {"train": {"cat": 9, "dog": 9}}
+    cameras = {
+        f"{name}/{camera}_{number:04}.jpg": make.photo(number)
+        for name in ("cat", "dog")
+        for camera in ("IMG", "DSC")
+        for number in range(3)
+    }
+    assert read(tmp_path / "2", cameras).notes == []
+
+
+def test_raw_photos_and_archives_are_said_to_be_unreadable(tmp_path: Path) -> None:
+    raw = photos("cat", "dog") | {"cat/7.CR2": b"II*\0", "dog/8.nef": b"II*\0"}
+    (note,) = read(tmp_path / "some", raw).notes
+    assert note.startswith("2 raw photos such as cat/7.CR2 cannot be read: convert them to JPEG")
+    message = refusal(tmp_path / "class", photos("cat", "dog") | {"owl/7.CR2": b"II*\0"})
+    assert "owl holds no photo" in message
+    assert "convert raw photos to JPEG, leave it out with --exclude owl" in message
+    excluded = open_source(tmp_path / "class", 0, SourceOptions(exclude="owl"))
+    assert counts(excluded) == {"train": {"cat": 3, "dog": 3}}
+    packed = refusal(tmp_path / "packed", {"cat.zip": b"PK\3\4", "dog.zip": b"PK\3\4"})
+    assert "(unpack cat.zip, dog.zip first)" in packed

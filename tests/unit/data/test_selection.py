@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +16,10 @@ from unit.data.memory_source import examples, source
 
 from alexnet.cli.main import main
 from alexnet.data.classes import Class
+from alexnet.data.groups import photo_groups
 from alexnet.data.manifest import MANIFEST_FILE, PrepareSettings
 from alexnet.data.prepare import prepare
-from alexnet.data.sources import Box, Example, Source, filter_classes, hold_out
+from alexnet.data.sources import Box, Example, Source, SourceOptions, filter_classes, hold_out, open_source
 from alexnet.data.store import Store
 from alexnet.data.subset import grouped_split, stratified_split
 from alexnet.errors import CommandError
@@ -238,3 +240,57 @@ def test_the_command_warns_of_classes_without_validation_photos(tmp_path: Path, 
 def test_a_number_of_classes_of_many_digits_is_refused(photos: Source) -> None:
     with pytest.raises(CommandError, match="the source has 4; type that or fewer"):
         filter_classes(photos, 5000 * "9")
+
+
+def people(folder: Path, counts: dict[str, int], person_of: Callable[[int], str]) -> Path:
+    """Photos in class folders, and a table of whom they are of."""
+    rows = ["file,person"]
+    for label, count in counts.items():
+        for index in range(count):
+            path = folder / label / f"{label}{index}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(memory_source.png(memory_source.photo(index + 100 * (label == "bee"))))
+            rows.append(f"{path.name},{person_of(index)}")
+    (folder / "people.csv").write_text("\n".join(rows))
+    return folder
+
+
+def groups_in(store: Store) -> list[str]:
+    return [group for name in store.splits for group in photo_groups(store, store.split(name)) or ()]
+
+
+def test_a_column_of_groups_is_held_out_whole_and_known_to_the_store(tmp_path: Path, capfd) -> None:
+    """One person has no name: these photos are groups of their own. Other names are noticed later."""
+    photos = people(tmp_path / "photos", {"ant": 12, "bee": 12}, lambda n: f"p{n // 3}" if n < 9 else "")
+    words = ["prepare", str(photos), str(tmp_path / "store"), "--side", "24", "--workers", "1"]
+    words += ["--val-fraction", "0.3", "--group-column", "person"]
+    assert main(words) == 0
+    store = Store.open(tmp_path / "store")
+    groups = groups_in(store)
+    assert len(groups) == 24 and len(set(groups)) == 3 + 6
+    train = set(groups[: len(store.split("train"))])
+    assert len(store.split("val")) and train.isdisjoint(groups[len(store.split("train")) :])
+    assert store.manifest.source.options == {"group_column": "person"}
+    capfd.readouterr()
+    assert main(words) == 0
+    assert "already finished" in capfd.readouterr().out
+    people(photos, {"ant": 12, "bee": 12}, lambda n: f"q{n // 3}" if n < 9 else "")
+    assert main(words) == 0
+    renamed = groups_in(Store.open(tmp_path / "store"))
+    assert {name for name in renamed if name.startswith("group")} == {"group q0", "group q1", "group q2"}
+
+
+def test_groups_of_a_pattern_are_known_to_the_store(tmp_path: Path) -> None:
+    made = prepare(hold_out(sessions(), 0.2, r"s\d"), tmp_path / "store", RAW, workers=1)
+    groups = groups_in(made)
+    assert {*groups} == {*(f"group s{day}" for day in range(5)), "photo train/b/x.png"}
+
+
+def test_two_ways_to_name_groups_are_refused(tmp_path: Path, capfd) -> None:
+    photos = people(tmp_path / "photos", {"ant": 4, "bee": 4}, lambda n: f"p{n}")
+    source = open_source(photos, 0.25, SourceOptions(class_level=1))
+    made = prepare(source, tmp_path / "ungrouped", RAW, workers=1)
+    assert photo_groups(made, made.split("train")) is None
+    words = ["prepare", str(photos), str(tmp_path / "store"), "--group-column", "person"]
+    assert main([*words, "--group-by", "ant"]) == 2
+    assert "--group-by and --group-column both name groups: choose one" in capfd.readouterr().err

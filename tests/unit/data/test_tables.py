@@ -24,6 +24,7 @@ from alexnet.data.inspect import inspect
 from alexnet.data.manifest import PrepareSettings
 from alexnet.data.prepare import prepare
 from alexnet.data.sources import Source, SourceOptions, open_source, table_file
+from alexnet.data.sources.base import group_of
 from alexnet.data.sources.table_file import TableFile
 from alexnet.errors import CommandError, DataError
 
@@ -333,6 +334,15 @@ def test_options_choose_columns(tmp_path: Path) -> None:
         open_source(tmp_path, 0, SourceOptions(label_column="rough"))
     with pytest.raises(DataError, match="column 'fine' holds int64, not photos"):
         open_source(tmp_path, 0, SourceOptions(image_column="fine"))
+
+
+def test_a_column_names_groups(tmp_path: Path) -> None:
+    columns = {"image": structs(), "label": pa.array(WORDS), "patient": pa.array(range(len(WORDS)))}
+    write(tmp_path / "train.parquet", columns)
+    split = opened(tmp_path, group_column="patient").splits["train"]
+    assert [group_of(split, index) for index in range(len(split))] == [str(n) for n in range(len(WORDS))]
+    with pytest.raises(CommandError, match="no such column; there are image, label, patient"):
+        opened(tmp_path, group_column="person")
 
 
 def test_options_for_tables_are_refused_for_folders(tmp_path: Path) -> None:

@@ -26,6 +26,10 @@ LabelNumbers = Literal["names", "from-0", "from-1"]
 """What numbers in a label file are: names of classes, or positions in their order, counted from 0 or 1."""
 
 
+INNERMOST = -1
+"""In place of a depth of class folders: the folders that directly hold photos, at whatever depth."""
+
+
 class Box(NamedTuple):
     """A bounding box of one object; corners as fractions of the width and height in [0, 1], y downwards."""
 
@@ -105,7 +109,8 @@ class SplitOrigin:
     """What labels them: folder names, a text file, columns of tables, photo names, ILSVRC's devkit, the form
     itself, nothing."""
     class_level: int = 0
-    """With `folders`: the depth of the class folders below the folder of the split, from 1."""
+    """With `folders`: the depth of the class folders below the folder of the split, from 1, or
+    `INNERMOST`."""
     files: tuple[str, ...] = ()
     """With `file`: the files with the labels."""
     image_column: str = ""
@@ -113,6 +118,8 @@ class SplitOrigin:
     the photos' order."""
     label_column: str = ""
     """The same for the labels."""
+    other_columns: tuple[str, ...] = ()
+    """With `file`: its columns that are neither, nor the split."""
     values: str = ""
     """With `file`: what the labels are: class names, WNIDs, positions from 0 or 1, or class numbers."""
     class_list: str = ""
@@ -158,6 +165,20 @@ def existing_file(source: str | Path, path: str | None) -> str:
     """
     file = Path(source, path).resolve() if path else None
     return str(file) if file is not None and file.is_file() else ""
+
+
+@runtime_checkable
+class Grouped(Protocol):
+    """A split of which a column names groups of photos, such as those of one person."""
+
+    def group(self, index: int) -> str:
+        """The group of a photo; empty if it has none."""
+        ...
+
+
+def group_of(photos: object, index: int) -> str:
+    """The group that a column names for a photo; empty if it has none."""
+    return photos.group(index) if isinstance(photos, Grouped) else ""
 
 
 @dataclass(frozen=True)
@@ -237,8 +258,13 @@ class SourceOptions:
     """Of tables: the column of labels."""
     configuration: str = ""
     """Of tables: the configuration, where the files belong to several."""
+    group_column: str = ""
+    """Of tables: the column whose equal cells keep photos in one split, such as that of the person."""
     class_level: int = 0
-    """Of folders: at which depth the class folders are; 1 is in the (split) folder itself. 0: not chosen."""
+    """Of folders: at which depth the class folders are; 1 is in the (split) folder itself, `INNERMOST` those
+    that directly hold the photos. 0: not chosen."""
+    exclude: str = ""
+    """Folders that are left out, by name or by path relative to the source, with commas between."""
     labels: str = ""
     """The file that labels the photos, or several with commas between; relative to the working directory,
     else to the source."""

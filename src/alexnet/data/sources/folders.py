@@ -9,10 +9,19 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from alexnet.data.classes import is_wnid
-from alexnet.data.sources.base import LeftOut, SourceOptions
+from alexnet.data.sources.base import INNERMOST, LeftOut, SourceOptions
 from alexnet.data.sources.photo_files import PhotoIndex, Survey
 from alexnet.data.sources.photo_table import PhotoTable, read_table
-from alexnet.data.sources.split_names import SPLITS, SplitName, is_neutral, split_of, splits_of, words_of
+from alexnet.data.sources.split_names import (
+    SPLITS,
+    SplitName,
+    is_neutral,
+    is_occasion,
+    may_hold_classes,
+    split_of,
+    splits_of,
+    words_of,
+)
 from alexnet.data.sources.text_files import TextFile
 from alexnet.data.sources.tree import Int64s, join
 from alexnet.errors import CommandError, DataError
@@ -45,6 +54,19 @@ class Place:
     """The names in its path that may be classes, topmost first: no folders of splits, no `images`."""
     part_folders: tuple[str, ...]
     """The path of each of them."""
+
+    def name_at(self, level: int) -> str | None:
+        """The name at a level, from 1, or `INNERMOST`; None where the folder is not that deep."""
+        return self._at(self.parts, level)
+
+    def folder_at(self, level: int) -> str | None:
+        """The path at a level, as for `name_at`."""
+        return self._at(self.part_folders, level)
+
+    @staticmethod
+    def _at(values: Sequence[str], level: int) -> str | None:
+        place = len(values) if level == INNERMOST else level
+        return values[place - 1] if 0 < place <= len(values) else None
 
 
 @dataclass(frozen=True)
@@ -107,7 +129,8 @@ def class_levels(places: Sequence[Place]) -> list[int]:
     """The depths, from 1, at which the class folders of some places may be; empty where there are none.
 
     Depths at which the same photos are together count once, unless the folders above are only numbered and
-    those below have names (`001/cat`, `002/dog`). Depths of WNIDs leave no doubt.
+    those below have names (`001/cat`, `002/dog`). Depths of WNIDs leave no doubt. Folders in others that only
+    say when photos were taken (`cat/day1`, `dog/day1`) are no classes.
     """
     total = sum(place.photos for place in places)
     levels: list[int] = []
@@ -126,13 +149,48 @@ def class_levels(places: Sequence[Place]) -> list[int]:
         partition = frozenset(tuple(folders) for folders in groups.values())
         named_at_last = partition in partitions and _are_numbers(above) and not _are_numbers(names)
         is_new = partition not in partitions or named_at_last
-        if len(names) > 1 and is_new and not (level > 1 and all(map(is_neutral, names))):
+        if len(names) > 1 and is_new and not (level > 1 and all(map(_names_no_class, names))):
             partitions.add(partition)
             levels.append(level)
         above = names
     if levels or 2 * sum(place.photos for place in places if place.parts) <= total:
         return levels
     return [1]  # one class
+
+
+def _names_no_class(name: str) -> bool:
+    return is_neutral(name) or is_occasion(name)
+
+
+def containers(places: Sequence[Place], level: int) -> list[str]:
+    """Class folders at a level that may hold classes instead: `more/`, with no photo of its own but with
+    folders such as `more/skirt`, beside class folders with photos of their own. Their paths.
+    """
+    direct = {place.folder_at(level) for place in places if len(place.parts) == level}
+    deeper = {
+        folder: name
+        for place in places
+        if len(place.parts) > level and not _names_no_class(place.parts[-1])
+        for folder, name in [(place.part_folders[level - 1], place.parts[level - 1])]
+    }
+    found = [folder for folder, name in deeper.items() if folder not in direct and may_hold_classes(name)]
+    return found if direct - {None} else []
+
+
+def deeper_folders(places: Sequence[Place], level: int) -> dict[str, list[str]]:
+    """The paths of the folders with photos in each class folder at a level, by its name.
+
+    Without class folders in which all are called like those of any data set, such as `images`.
+    """
+    found: dict[str, list[Place]] = {}
+    for place in places:
+        if 0 < level < len(place.parts):
+            found.setdefault(place.parts[level - 1], []).append(place)
+    return {
+        name: [place.part_folders[-1] for place in inside]
+        for name, inside in found.items()
+        if not all(is_neutral(part) for place in inside for part in place.parts[level:])
+    }
 
 
 def _are_numbers(names: Collection[str]) -> bool:
@@ -192,7 +250,7 @@ def _splits_at(
     raise DataError(
         f"{join(where, base)}: {name}/ may be a split or a class, beside {beside}: choose --class-level 1 "
         f"(classes {', '.join(sorted(counts)[:4])}) or --splits "
-        + (f"train={name}" if distinct == {"train"} else f"train=.,{splits[name]}={name}")
+        + (f"train={name},test={others[0]}" if distinct == {"train"} else f"train=.,{splits[name]}={name}")
     )
 
 
@@ -395,9 +453,7 @@ class ArrangedPhotos:
 
     def names_at(self, level: int) -> list[str | None]:
         """The folder name at a level, for each place; None where it is not that deep."""
-        return [
-            place.parts[level - 1] if len(place.parts) >= level else None for place in self.arrangement.places
-        ]
+        return [place.name_at(level) for place in self.arrangement.places]
 
     def tables(self, numbers: Int64s, texts: Sequence[TextFile], options: SourceOptions) -> list[PhotoTable]:
         """The labels that text files give to some photos, which are renumbered from 0."""

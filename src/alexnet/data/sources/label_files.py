@@ -141,8 +141,10 @@ def _class_names(text: TextFile) -> dict[str, str]:
     """Names of classes by number, from a file of which each line has a number and a name; else empty."""
     named_so = _CLASS_LIST_WORDS.search(text.file.rpartition("/")[2]) is not None
     for way in text.ways:
-        if way.numbered == "photos" or not (
-            named_so or (way.numbered and _CLASS_LIST_WORDS.search(way.header[1]))
+        if (
+            way.numbered == "photos"
+            or way.at_blanks
+            or not (named_so or (way.numbered and _CLASS_LIST_WORDS.search(way.header[1])))
         ):
             continue
         for number, name in ((0, 1), (1, 0)):
@@ -264,23 +266,40 @@ def _labeled(
         if count > max(len(column) / 2, 2) and len(column) > 2 * _NAMED:
             raise DataError(
                 f"{file}: column {first.label_column} has {count:,} different labels for "
-                f"{counted(len(column), 'photo')}, so it names no classes: choose another with --label-column"
+                f"{counted(len(column), 'photo')}, so it names no classes: choose another with "
+                "--label-column, by its header or, where there is none, its number"
             )
     origin = SplitOrigin(
         labels="file",
         files=files,
         image_column=first.image_column,
         label_column=first.label_column,
+        other_columns=first.other_columns,
         values=meaning.values,
         class_list=meaning.class_list,
     )
     others = [name for table in tables for name in table.unknown]
-    notes = encoding_notes(tables) + [
+    several = _several_classes({text for text in column if text})
+    notes = [
+        f"label {text!r} of {files[0]} is one class, though {part!r} is another: keep one for each photo"
+        for text, part in list(several.items())[:1]
+    ]
+    notes += encoding_notes(tables) + [
         f"{table.file}: {' and '.join(table.missing)} in column {table.label_column} stands for no label"
         for table in tables
         if table.missing
     ]
     return FileLabels(meaning.labels, meaning.classes, origin, notes, others)
+
+
+def _several_classes(labels: Collection[str]) -> dict[str, str]:
+    """Labels that may be several, such as `cat,dog` beside `dog`, with the other one."""
+    parts = {label: [each.strip() for each in re.split(r"[,;|]", label)] for label in labels}
+    return {
+        label: next(each for each in inside if each in parts)
+        for label, inside in sorted(parts.items())
+        if len(inside) > 1 and any(each in parts for each in inside)
+    }
 
 
 def encoding_notes(tables: Sequence[PhotoTable]) -> list[str]:

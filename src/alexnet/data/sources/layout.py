@@ -12,6 +12,7 @@ DataError names them and the option that chooses.
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -19,7 +20,7 @@ import numpy as np
 
 from alexnet.data.classes import NO_LABEL, Class, are_custom, is_wnid
 from alexnet.data.manifest import PrepareSettings
-from alexnet.data.sources.base import LeftOut, Source, SourceOptions, SplitOrigin
+from alexnet.data.sources.base import INNERMOST, LeftOut, Source, SourceOptions, SplitOrigin
 from alexnet.data.sources.folders import (
     CLASSES_SHOWN,
     ArrangedPhotos,
@@ -30,9 +31,11 @@ from alexnet.data.sources.folders import (
     arranged_photos,
     chosen_folders,
     class_levels,
+    containers,
 )
 from alexnet.data.sources.label_files import encoding_notes
 from alexnet.data.sources.photo_files import (
+    RAW_SUFFIXES,
     OpenedSource,
     PhotoIndex,
     PhotoSplit,
@@ -42,8 +45,15 @@ from alexnet.data.sources.photo_files import (
     make_split,
 )
 from alexnet.data.sources.photo_labels import OUT, PhotoLabels
-from alexnet.data.sources.photo_table import ListedSplits, PhotoTable, find_lists, named_columns, one_to_one
-from alexnet.data.sources.split_names import SPLITS, SplitName
+from alexnet.data.sources.photo_table import (
+    ListedSplits,
+    PhotoTable,
+    find_lists,
+    is_label_header,
+    named_columns,
+    one_to_one,
+)
+from alexnet.data.sources.split_names import SPLITS, SplitName, is_suspicious
 from alexnet.data.sources.text_files import MetadataFiles, chosen_texts
 from alexnet.data.sources.tree import Int64s, Tree
 from alexnet.data.sources.voc import add_boxes
@@ -116,6 +126,7 @@ def read_layout(survey: Survey, base: str, options: SourceOptions) -> Layout:
         else:
             labeling.by_files()
     _refuse_unused_columns(labeling, options)
+    groups = labeling.groups()
     used = {file for origin in labeling.origins.values() for file in (*origin.files, origin.class_list)}
     labeling.notes += [
         f"{text.file} is not used: its column {image} names no photo of the source, or several by one name, "
@@ -126,7 +137,7 @@ def read_layout(survey: Survey, base: str, options: SourceOptions) -> Layout:
         if not photos.tables(np.arange(len(photos.files)), [text], options)
     ]
     by_folders = bool(chosen_folders(survey, base, options))
-    return _assemble(labeling, None if by_folders else _lists(photos, files, options), base)
+    return _assemble(labeling, None if by_folders else _lists(photos, files, options), base, groups)
 
 
 def _lists(
@@ -156,7 +167,9 @@ def _lists(
     return numbers, lists
 
 
-def _assemble(labeling: PhotoLabels, listed: tuple[Int64s, ListedSplits] | None, base: str) -> Layout:
+def _assemble(
+    labeling: PhotoLabels, listed: tuple[Int64s, ListedSplits] | None, base: str, groups: list[str]
+) -> Layout:
     photos, arrangement = labeling.photos, labeling.photos.arrangement
     numbers: dict[SplitName, Int64s] = {split: photos.of(split) for split in arrangement.splits}
     origins: dict[str, SplitOrigin] = dict(labeling.origins)
@@ -192,12 +205,20 @@ def _assemble(labeling: PhotoLabels, listed: tuple[Int64s, ListedSplits] | None,
             labeling.labels[kept],
             arrangement.roots.get(split, base),
             labeling.classes,
+            [groups[number] for number in kept.tolist()] if groups else None,
         )
     if "val" not in splits and "test" in splits and (splits["test"].labels >= 0).any():
         splits["val"] = splits.pop("test")
         origins["val"] = replace(origins.pop("test"), published_as="test")
     splits = {split: found for split, found in splits.items() if len(found)}
-    labeling.notes += [*labeling.notes_on_others(), *_notes_on_classes(labeling.classes)]
+    by_folders = any(origin.labels == "folders" for origin in origins.values())
+    labeling.notes += [*labeling.notes_on_others(), *_notes_on_classes(labeling.classes, by_folders)]
+    raw = photos.survey.tree.listing.ending_in(*RAW_SUFFIXES)
+    if raw:
+        labeling.notes.append(
+            f"{counted(len(raw), 'raw photo')} such as {photos.survey.tree.listing.path(raw[0])} cannot be "
+            "read: convert them to JPEG if they are not there as such"
+        )
     labeling.notes += [
         f"{file} may list splits, but its form is not read" for file in labeling.files.unreadable_lists
     ]
@@ -212,8 +233,10 @@ def _assemble(labeling: PhotoLabels, listed: tuple[Int64s, ListedSplits] | None,
     )
 
 
-def _notes_on_classes(classes: Sequence[Class]) -> list[str]:
-    """Notes on background classes, such as Caltech's `BACKGROUND_Google` and `257.clutter`, and on names."""
+def _notes_on_classes(classes: Sequence[Class], by_folders: bool) -> list[str]:
+    """Notes on background classes, such as Caltech's `BACKGROUND_Google` and `257.clutter`, on names, and on
+    folders that are classes though their names are suspicious.
+    """
     clutter = [each.wnid for each in classes if _CLUTTER_CLASS.fullmatch(each.wnid)]
     notes = [
         f"the class {wnid} is a background class: remove it unless you want to train on it"
@@ -227,6 +250,14 @@ def _notes_on_classes(classes: Sequence[Class]) -> list[str]:
         for names in alike.values()
         if len(names) > 1
     ]
+    suspicious = [each.wnid for each in classes if by_folders and is_suspicious(each.wnid)]
+    if 0 < len(suspicious) < len(classes):
+        one = len(suspicious) == 1
+        notes.append(
+            f"the {'class' if one else 'classes'} {first_few(suspicious, CLASSES_SHOWN)} may be "
+            f"{'a folder' if one else 'folders'} of something else: "
+            f"--exclude {shlex.quote(','.join(suspicious))} leaves {'it' if one else 'them'} out"
+        )
     return [*notes, "there is only one class"] if len(classes) == 1 else notes
 
 
@@ -246,10 +277,7 @@ def _refuse_unused_columns(labeling: PhotoLabels, options: SourceOptions) -> Non
     chosen += [("--label-column", options.label_column, {each.label_column for each in origins})]
     for option, column, used in chosen:
         if column and column not in used:
-            raise CommandError(
-                f"{option} {column}: {labeling.where} holds no parquet or Arrow files, and no label file "
-                "with that column is used: name it with --labels FILE, or remove the option"
-            )
+            raise CommandError(f"{option} {column}: {labeling.no_such_column()}, or remove the option")
 
 
 @dataclass(frozen=True)
@@ -266,7 +294,7 @@ def _choose_level(photos: ArrangedPhotos, files: MetadataFiles, options: SourceO
     """The one depth that fits, or the chosen one; DataError if several fit, or a file tells otherwise."""
     arrangement, where = photos.arrangement, photos.survey.tree.path
     deepest = max(len(place.parts) for place in arrangement.places)
-    if options.class_level > deepest:
+    if options.class_level > deepest or options.class_level < INNERMOST:
         raise CommandError(f"--class-level {options.class_level}: the folders of {where} are {deepest} deep")
     if options.class_level:
         return _ClassLevel(options.class_level)
@@ -289,14 +317,36 @@ def _choose_level(photos: ArrangedPhotos, files: MetadataFiles, options: SourceO
         return _ClassLevel(levels[0])
     doubtful = len(levels) > 1 or are_modalities(highest) or are_parts(highest)
     relevant = [each for each in tables if not each.rejected and len(each.labels) >= _RELEVANT * len(numbers)]
+    if (
+        options.group_column
+    ):  # the table was named for its groups; only a known column of labels tells classes
+        relevant = [each for each in relevant if is_label_header(each.label_column)]
     agreeing = [level for level in levels if relevant and _agree(photos, numbers, relevant, level)]
     if not doubtful and (not relevant or agreeing):
+        _refuse_containers(photos, levels[0])
         return _ClassLevel(levels[0], _unused(tables, len(numbers)))
     if len(agreeing) == 1:
         return _ClassLevel(agreeing[0])
     if doubtful and labeled >= _MOST:
         return _ClassLevel(0)
     raise DataError(_several(photos, names, relevant))
+
+
+def _refuse_containers(photos: ArrangedPhotos, level: int) -> None:
+    """DataError for a folder such as `more` beside class folders that may hold classes itself."""
+    for split in photos.arrangement.splits:
+        places = photos.arrangement.of(split)
+        for folder in containers(places, level):
+            inside = sorted({p.parts[-1] for p in places if p.folder.startswith(f"{folder}/")})
+            first, second = (
+                first_few(sorted({n for p in places if (n := p.name_at(each))}), CLASSES_SHOWN)
+                for each in (level, INNERMOST)
+            )
+            raise DataError(
+                f"{photos.survey.tree.path}: {folder}/ may be a class, or hold the classes "
+                f"{first_few(inside, CLASSES_SHOWN)}: choose --class-level {level} (classes {first}) or "
+                f"--class-level {INNERMOST} (the innermost folders: {second})"
+            )
 
 
 def _agree(photos: ArrangedPhotos, numbers: Int64s, tables: Sequence[PhotoTable], level: int) -> bool:
@@ -328,11 +378,46 @@ def _several(
     readings = [
         f"folders {first_few(each, CLASSES_SHOWN)} (--class-level {level})" for level, each in names.items()
     ]
+    depths = {len(place.parts) for place in photos.arrangement.places}
+    if len(names) > 1 and len(depths - {0}) > 1:
+        innermost = sorted({place.parts[-1] for place in photos.arrangement.places if place.parts})
+        readings.append(
+            f"the innermost folders {first_few(innermost, CLASSES_SHOWN)} (--class-level {INNERMOST})"
+        )
     readings += [f"column {table.label_column} of {table.file} (--labels {table.file})" for table in tables]
     where = photos.survey.tree.path
+    if len(names) == 1 and len(tables) == 1 and tables[0].labels:
+        return (
+            f"{where}: the classes may be {' or '.join(readings)}: choose with that option, or with "
+            f"--group-column {tables[0].label_column} if the column names groups, such as persons"
+        )
     place = next(place for place in photos.arrangement.places if place.parts)
     only = where / place.part_folders[0]
     return (
         f"{where}: the classes may be {' or '.join(readings)}: choose with that option, "
-        f"or name a part of the photos, such as {only}"
+        f"{_as_splits(photos)}or name a part of the photos, such as {only}"
     )
+
+
+def _as_splits(photos: ArrangedPhotos) -> str:
+    """How to choose that the upper ones of two levels of folders are splits, if they are called so.
+
+    They may be `tr` and `te`, with folders of the same names. Else empty.
+    """
+    inside: dict[str, set[str]] = {}
+    for place in photos.arrangement.places:
+        if len(place.parts) < 2:
+            return ""
+        inside.setdefault(place.part_folders[0], set()).add(place.parts[1])
+    if photos.arrangement.has_splits or any(
+        names != next(iter(inside.values())) for names in inside.values()
+    ):
+        return ""
+    names = {folder: folder.rpartition("/")[2].lower() for folder in inside}
+    found = {each: folder for each in SPLITS for folder, name in names.items() if name.startswith(each[:2])}
+    if not found:
+        return ""
+    listed = [f"{split}={folder}" for split, folder in found.items()]
+    if len(found) < len(inside):
+        listed = [f"{split}=FOLDER" for split in SPLITS]
+    return f"with --splits {shlex.quote(','.join(listed))} if these are splits, "

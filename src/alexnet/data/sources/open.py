@@ -8,12 +8,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from alexnet.data.sources import cifar, coco, idx, imagenet, layout, parquet, voc, webdataset, yolo
-from alexnet.data.sources.base import Source, SourceOptions
-from alexnet.data.sources.photo_files import OpenedSource
+from alexnet.data.sources.base import LeftOut, Source, SourceOptions
+from alexnet.data.sources.photo_files import OpenedSource, photos_below
 from alexnet.data.sources.selection import check_fraction, hold_out
 from alexnet.data.sources.table_file import TableFile, holds_photos, is_text
 from alexnet.data.sources.tree import Tree, open_folder, open_tar, refuse_compressed
 from alexnet.errors import CommandError, DataError, NotFound
+from alexnet.text import counted, first_few, suggestion
 
 _SUPPORTED = (
     "the official ILSVRC-2012 tars, Kaggle's tree, folders of splits or classes, photos with a label file, "
@@ -22,11 +23,13 @@ _SUPPORTED = (
 )
 
 
-_TABLES = ("image_column", "label_column", "configuration")
+_TABLES = ("image_column", "label_column", "group_column", "configuration")
 _FOLDERS = tuple(each.name for each in dataclasses.fields(SourceOptions) if each.name != "configuration")
 
 _LISTS = (".csv", ".tsv")
 """Of files that can be a source: they label the photos beside them."""
+
+_ARCHIVES = (".zip", ".rar", ".7z", ".tgz", ".gz", ".bz2", ".xz", ".zst")
 
 _Reader = Callable[[OpenedSource], Source | None]
 _READERS: tuple[tuple[_Reader, Sequence[str]], ...] = (
@@ -95,12 +98,31 @@ def _lists_photos(path: Path) -> bool:
 
 
 def _from_tree(tree: Tree, options: SourceOptions) -> Source:
-    opened = OpenedSource(tree, options)
+    folders = _excluded(tree, options.exclude)
+    left_out = [
+        LeftOut(f"{folder}/ ({counted(len(photos_below(tree, folder)), 'photo')})", f"--exclude {name}")
+        for folder, name in folders.items()
+    ]
+    opened = OpenedSource(tree.without(folders) if folders else tree, options)
     for read, known in _READERS:
         source = read(opened)
         if source:
-            return _checked(source, options, known)
+            source = dataclasses.replace(source, left_out=[*left_out, *source.left_out])
+            return _checked(source, options, (*known, "exclude"))
     raise DataError(f"{tree.path}: {_found(tree)}; supported are {_SUPPORTED}")
+
+
+def _excluded(tree: Tree, names: str) -> dict[str, str]:
+    """The folders that `--exclude` names, with the name; CommandError for a name that no folder has."""
+    found: dict[str, str] = {}
+    for name in filter(None, (each.strip().rstrip("/") for each in names.split(","))):
+        folders = [each for each in tree.listing.folders if each == name or each.endswith(f"/{name}")]
+        if not folders:
+            near = suggestion(name, tree.listing.subfolders(""))
+            raise CommandError(f"--exclude {name}: {tree.path} has no such folder; {near}")
+        found |= dict.fromkeys(folders, name)
+    inner = {each for each in found if any(each.startswith(f"{other}/") for other in found)}
+    return {folder: name for folder, name in found.items() if folder not in inner}
 
 
 def _checked(source: Source, options: SourceOptions, known: Sequence[str]) -> Source:
@@ -117,4 +139,6 @@ def _found(tree: Tree) -> str:
         return "empty"
     names = [name + "/" for name in tree.listing.subfolders("")]
     names += [tree.listing.name(file) for file in tree.listing.files("")]
-    return f"{', '.join(names[:5])}{' ...' if len(names) > 5 else ''} is not a known form of labeled photos"
+    known = f"{first_few(names, 5)} is not a known form of labeled photos"
+    archives = [name for name in names if name.lower().endswith(_ARCHIVES)]
+    return f"{known} (unpack {first_few(archives, 5)} first)" if archives else known

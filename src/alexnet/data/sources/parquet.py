@@ -41,7 +41,7 @@ from alexnet.data.sources.table_labels import (
     without_unused,
 )
 from alexnet.data.sources.tree import FolderTree, Int64s, PackedNames, Tree, read_file
-from alexnet.errors import DataError
+from alexnet.errors import CommandError, DataError
 from alexnet.text import counted, first_few
 
 _MAX_NAMED = 5
@@ -134,7 +134,7 @@ def read_files(folder: Path, paths: Sequence[str], options: SourceOptions) -> So
         else:
             strays.append(f"{part.name}: {counted(len(values), 'photo')} without labels")
             continue
-        splits[part.name] = part.split(labeled, values, own_names, classes)
+        splits[part.name] = part.split(labeled, values, own_names, classes, options.group_column)
     if "val" not in splits and "test" in splits and (splits["test"].labels >= 0).all():
         splits["val"] = splits.pop("test")
     form = "parquet files" if all(table.file.path.suffix == ".parquet" for table in tables) else "Arrow files"
@@ -156,10 +156,11 @@ class ParquetSplit:
         labels: Labels,
         names: PackedNames | None,
         classes: Sequence[Class],
+        group_names: Sequence[str],
     ) -> None:
-        """`rows` (N,) are counted over all tables; `names` are of the same rows as `labels` (N,)."""
+        """`rows` (N,) are counted over all tables; `names` and `group_names` are of all rows, or of none."""
         self.labels = labels
-        self._split, self._rows, self._names = name, rows, names
+        self._split, self._rows, self._names, self._group_names = name, rows, names, group_names
         self._files = [(table.file, table.columns.photo) for table in tables]
         self._wnids = [each.wnid for each in classes]
         groups = [
@@ -191,6 +192,10 @@ class ParquetSplit:
             return f"{self._split}/{row:08d}"
         label = int(self.labels[index])
         return self._names[row] if label == NO_LABEL else f"{self._wnids[label]}/{self._names[row]}"
+
+    def group(self, index: int) -> str:
+        """As for `Grouped`."""
+        return self._group_names[int(self._rows[index])] if self._group_names else ""
 
     def __getitem__(self, index: int) -> Example:
         """As for `SourceSplit`; UnreadableImage for a row without a photo, or with several."""
@@ -264,10 +269,17 @@ class _Part:
         return None if names is None else [names[row] for row in self._rows().tolist()]
 
     def split(
-        self, kept: npt.NDArray[np.bool_], labels: Labels, names: PackedNames | None, classes: list[Class]
+        self,
+        kept: npt.NDArray[np.bool_],
+        labels: Labels,
+        names: PackedNames | None,
+        classes: list[Class],
+        group_column: str,
     ) -> ParquetSplit:
         """The rows that are `kept` (N,)."""
-        return ParquetSplit(self.name, self.tables, self._rows()[kept], labels[kept], names, classes)
+        groups = [group for table in self.tables for group in _group_names(table.file, group_column)]
+        rows = self._rows()[kept]
+        return ParquetSplit(self.name, self.tables, rows, labels[kept], names, classes, groups)
 
     def _rows(self) -> Int64s:
         return np.flatnonzero(self._inside())
@@ -279,6 +291,20 @@ class _Part:
             for table, all_rows in zip(self.tables, whole, strict=True)
         ]
         return np.concatenate(parts)
+
+
+def _group_names(file: TableFile, column: str) -> list[str]:
+    """(N,) the text of each row's group; empty without a column, and for a row without one."""
+    if not column:
+        return []
+    if column not in file.schema().names:
+        names = ", ".join(file.schema().names)
+        raise CommandError(f"--group-column {column}: {file.path} has no such column; there are {names}")
+    try:
+        values = plain(file.column(column)).to_pylist()
+    except ValueError as error:
+        raise DataError(f"{file.path}: column {column!r} holds {error}, which name no groups") from error
+    return ["" if value is None else str(value).strip() for value in values]
 
 
 def _choose(folder: Path, paths: Sequence[str], wanted: str) -> tuple[dict[str, str], list[str]]:

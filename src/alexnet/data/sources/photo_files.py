@@ -19,9 +19,15 @@ from alexnet.data.sources.split_names import splits_of
 from alexnet.data.sources.tree import Int64s, Tree, join
 from alexnet.text import counted
 
+_RAW = ".cr2 .cr3 .nef .nrw .arw .sr2 .dng .raf .orf .rw2 .pef .srw"
+RAW_SUFFIXES = tuple(_RAW.split())
+"""Of photos as a camera's sensor records them, which are not read."""
 MAX_STRAYS_NAMED = 3
 """Strays of one folder that are named one by one; more are counted, with one as an example."""
-_CLUTTER = ("thumbs.db", "desktop.ini", "__macosx", "@eadir", "$recycle.bin", "system volume information")
+_CLUTTER = (
+    *("thumbs.db", "desktop.ini", "__macosx", "__pycache__", "@eadir", "@recycle", "#recycle", "#snapshot"),
+    *("$recycle.bin", "recycler", "system volume information", "lost+found"),
+)
 
 
 class BoxReader(Protocol):
@@ -44,6 +50,8 @@ class PhotoSplit:
     wnids: list[str]
     """In label order."""
     boxes: BoxReader | None = None
+    groups: list[str] | None = None
+    """(N,) as for `Grouped`; None without such a column."""
 
     def __len__(self) -> int:
         return len(self.files)
@@ -58,6 +66,10 @@ class PhotoSplit:
     def path(self, index: int) -> str:
         """As for `Located`."""
         return self.tree.listing.path(int(self.files[index]))
+
+    def group(self, index: int) -> str:
+        """As for `Grouped`."""
+        return self.groups[index] if self.groups else ""
 
     def stamp(self, index: int) -> str | None:
         """As for `Stamped`: of the photo's file and of its boxes."""
@@ -77,12 +89,22 @@ class PhotoSplit:
 
 
 def make_split(
-    tree: Tree, files: Sequence[int], labels: Labels, folder: str, classes: Sequence[Class]
+    tree: Tree,
+    files: Sequence[int],
+    labels: Labels,
+    folder: str,
+    classes: Sequence[Class],
+    groups: list[str] | None = None,
 ) -> PhotoSplit:
-    """A split of files (in the tree's order) below `folder`, sorted by label, as in every layout."""
+    """A split of files (in the tree's order) below `folder`, sorted by label, as in every layout.
+
+    `groups` (N,) are what a column names.
+    """
     order = np.argsort(labels, kind="stable")
     numbers = np.array(files, dtype=np.int64)
-    return PhotoSplit(tree, numbers[order], labels[order], folder, [each.wnid for each in classes])
+    wnids = [each.wnid for each in classes]
+    ordered = [groups[place] for place in order.tolist()] if groups else None
+    return PhotoSplit(tree, numbers[order], labels[order], folder, wnids, groups=ordered)
 
 
 def unlabeled_split(tree: Tree, files: Sequence[int], folder: str) -> PhotoSplit:

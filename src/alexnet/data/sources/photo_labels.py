@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -17,18 +18,24 @@ from alexnet.data.classes import (
     in_label_order,
     is_wnid,
 )
-from alexnet.data.sources.base import Labels, LeftOut, SourceOptions, SplitOrigin
+from alexnet.data.sources.base import INNERMOST, Labels, LeftOut, SourceOptions, SplitOrigin
 from alexnet.data.sources.devkit import find_devkit
-from alexnet.data.sources.folders import CLASSES_SHOWN, ArrangedPhotos, Place, left_out_folders
+from alexnet.data.sources.folders import (
+    CLASSES_SHOWN,
+    ArrangedPhotos,
+    Place,
+    deeper_folders,
+    left_out_folders,
+)
 from alexnet.data.sources.label_files import FORMS, label_photos
-from alexnet.data.sources.photo_files import PhotoIndex, class_in_name, is_clutter
+from alexnet.data.sources.photo_files import RAW_SUFFIXES, PhotoIndex, class_in_name, is_clutter
 from alexnet.data.sources.photo_table import named_columns, read_table
-from alexnet.data.sources.split_names import SPLIT_FOLDERS, SplitName, split_in
+from alexnet.data.sources.split_names import SPLIT_FOLDERS, SplitName, is_neutral, split_in
 from alexnet.data.sources.table_file import TABLE_SUFFIXES
 from alexnet.data.sources.text_files import MetadataFiles, TextFile, chosen_texts
 from alexnet.data.sources.tree import FolderTree, Int64s, join
 from alexnet.data.sources.voc import XML_SUFFIX
-from alexnet.errors import DataError
+from alexnet.errors import CommandError, DataError
 from alexnet.text import counted, first_few
 
 OUT = -2
@@ -40,6 +47,16 @@ _NO_PHOTO = (
 )
 """Suffixes of programs, texts and tables."""
 _SPLIT_WORDS = {word for words in SPLIT_FOLDERS.values() for word in words}
+_NAMES_COMPARED = 1000
+"""Photos of a split, at least, whose names are compared with their folders."""
+_NO_CLASS_NAMES = re.compile(
+    r"^(img|imag|dsc|dscn|dscf|pxl|mvi|vid|gopr|cimg|sam|p|wp|foto|screenshot|screen|scan|whatsapp|signal|"
+    r"download|unnamed|frame|burst|crop|n)([\W_]|$)",
+    re.IGNORECASE,
+)
+"""Beginnings of names that cameras and programs give to photos."""
+_COLUMNS_NAMED = 20
+"""Columns of a file that a message names."""
 _MOST = 0.9
 """Fraction of a split's photos whose names must hold a class for `--labels-from-names` to be offered."""
 _METADATA_FOLDER = re.compile(r"annotations?|labels?|meta(data)?|lists?|splits?|docs?|xmls?", re.IGNORECASE)
@@ -93,12 +110,46 @@ class PhotoLabels:
             self.labels[numbers] = labels[self.photos.places[numbers]]
             reasons: dict[str, str] = {}
             for place in arrangement.of(split):
-                if len(place.parts) < level:
+                name = place.name_at(level)
+                if name is None:
                     reasons[place.folder] = "above the class folders"
-                elif place.parts[level - 1] not in label_of:
+                elif name not in label_of:
                     reasons[place.folder] = "not named by a WNID, as the folders beside it are"
             self._leave_out(reasons)
             self.origins[split] = SplitOrigin(arrangement.roots[split], labels="folders", class_level=level)
+        if not self.options.class_level:
+            self._note_deeper_folders(level)
+            self._note_names(first, level)
+
+    def _note_names(self, split: SplitName, level: int) -> None:
+        """A note where the photos' names may hold the classes instead: the same words in several folders.
+
+        Those of cameras and programs (`IMG_1.jpg`, `photo1.jpg`) are no classes.
+        """
+        numbers = self.photos.of(split)[:: max(len(self.photos.of(split)) // _NAMES_COMPARED, 1)]
+        folders = [self.photos.names_at(level)[place] for place in self.photos.places[numbers].tolist()]
+        names = [class_in_name(path) for path in self.photos.paths(numbers)]
+        photos = Counter(names)
+        pairs = set(zip(names, folders, strict=True))
+        shared = [name for name, count in Counter(name for name, _ in pairs).items() if name and count > 1]
+        usual = any(is_neutral(name) or _NO_CLASS_NAMES.search(name) for name in shared)
+        if len(shared) > 1 and not usual and sum(map(photos.__getitem__, shared)) >= _MOST * len(names):
+            self.notes.append(
+                f"the photos' names begin with {_first(sorted(shared))} in several folders: "
+                "--labels-from-names makes these the classes"
+            )
+
+    def _note_deeper_folders(self, level: int) -> None:
+        """A note that photos in folders inside class folders are of these classes."""
+        found = deeper_folders(self.photos.arrangement.places, level)
+        if not found:
+            return
+        folders = [folder for each in found.values() for folder in each]
+        classes = f"class {next(iter(found))}" if len(found) == 1 else "classes " + _first(found)
+        self.notes.append(
+            f"photos in {_first(folders)} are of the {classes}; --class-level {INNERMOST} makes a class of "
+            "each innermost folder"
+        )
 
     def _refuse_splits_of_some_classes(self, level: int) -> None:
         """DataError for a folder below the classes that has the name of a split, which it would not be."""
@@ -223,13 +274,20 @@ class PhotoLabels:
         return not folder or root == folder or root.startswith(folder + "/")
 
     def _texts_for(self, split: SplitName) -> list[TextFile]:
-        """The files that may label a split: none that is named for another one, or in its folder."""
+        """The files that may label a split: those about it, unless they have labeled other photos."""
+        texts = self._texts_about(split)
+        if self.options.labels or not self.photos.arrangement.has_splits:
+            return texts
+        photos = len(self.photos.of(split))
+        return [text for text in texts if len(self._others.get(text.file, range(photos))) >= photos]
+
+    def _texts_about(self, split: SplitName) -> list[TextFile]:
+        """The files that are not named for another split, or in its folder."""
         if self.options.labels:
             return chosen_texts(self.survey, self.options)
         arrangement = self.photos.arrangement
         if not arrangement.has_splits:
             return self.files.texts
-        photos = len(self.photos.of(split))
         others = [
             root
             for each, root in arrangement.roots.items()
@@ -239,9 +297,52 @@ class PhotoLabels:
             text
             for text in self.files.texts
             if split_in(text.file.rpartition("/")[2]) in (None, split)
-            and len(self._others.get(text.file, range(photos))) >= photos
             and not any(text.file.startswith(root + "/") for root in others if root)
         ]
+
+    def groups(self) -> list[str]:
+        """(N,) what the column of `--group-column` has for each photo; empty without the option.
+
+        CommandError if no file that names photos has that column, DataError for two groups of one photo.
+        """
+        if not self.options.group_column:
+            return []
+        found, files = [""] * len(self.photos.files), dict[str, None]()
+        for split in self.photos.arrangement.splits:
+            numbers = self.photos.of(split)
+            index = PhotoIndex(self.photos.paths(numbers))
+            for text in self._texts_about(split):
+                table = read_table(text, index, self.options)
+                if table is None or not table.groups:
+                    continue
+                files[text.file] = None
+                two = list(table.two_groups)
+                for photo, group in table.groups.items():
+                    before, found[numbers[photo]] = found[numbers[photo]], group
+                    two += [f"{index.path(photo)} ({before}, {group})"] if before not in ("", group) else []
+                if two:
+                    raise DataError(
+                        f"{self.where}: column {self.options.group_column} of {text.file} has two groups for "
+                        f"{counted(len(two), 'photo')}: {first_few(two, CLASSES_SHOWN)}: keep one for each"
+                    )
+        if not files:
+            raise CommandError(f"--group-column {self.options.group_column}: {self.no_such_column()}")
+        self.known += map(self.file_number, files)
+        return found
+
+    def no_such_column(self) -> str:
+        """That no file which names photos has a chosen column, and the columns that there are."""
+        paths = self.photos.paths(np.arange(len(self.photos.files)))
+        index = PhotoIndex(paths)
+        texts = chosen_texts(self.survey, self.options) or self.files.texts
+        tables = [table for text in texts if (table := read_table(text, index, self.options)) is not None]
+        columns = [f"{table.file} has {first_few(table.columns, _COLUMNS_NAMED)}" for table in tables]
+        if not columns:
+            return (
+                f"{self.where} holds no parquet or Arrow files, and no text file that names its photos: "
+                "name one with --labels FILE"
+            )
+        return f"{'; '.join(columns)}: name one of these columns, or another file with --labels FILE"
 
     def _know_list(self, texts: Sequence[TextFile], paths: Sequence[str]) -> None:
         """A list of unlabeled photos is no stray."""
@@ -279,7 +380,10 @@ class PhotoLabels:
         paths = self.photos.paths(numbers)
         index = PhotoIndex(paths)
         reasons = [reason for text in self._texts_for(split) if (reason := self._why_not(text, index))]
-        reasons += [f"{file} is of a form that is not read" for file in self.files.unreadable_lists]
+        reasons += [
+            f"{file} is of a form that is not read{': save it as CSV' if '.xls' in file.lower() else ''}"
+            for file in self.files.unreadable_lists
+        ]
         for file in self.files.no_text:
             is_table = file.lower().endswith(TABLE_SUFFIXES)
             wanted = "a complete table of texts" if is_table else "UTF-8, UTF-16 or Latin-1 text"
@@ -310,12 +414,10 @@ class PhotoLabels:
         name is a WNID.
         """
         tree, arrangement = self.survey.tree, self.photos.arrangement
-        places = [place for place in arrangement.of(split) if len(place.parts) >= level]
-        if 2 * sum(is_wnid(place.parts[level - 1]) for place in places) > len(places):
-            names_needed = is_wnid
-        else:
-            names_needed = bool
-        for parent in dict.fromkeys(place.part_folders[level - 1].rpartition("/")[0] for place in places):
+        names = [name for place in arrangement.of(split) if (name := place.name_at(level))]
+        names_needed = is_wnid if 2 * sum(map(is_wnid, names)) > len(names) else bool
+        folders = [folder for place in arrangement.of(split) if (folder := place.folder_at(level))]
+        for parent in dict.fromkeys(folder.rpartition("/")[0] for folder in folders):
             for name in tree.listing.subfolders(parent):
                 folder = join(parent, name)
                 if folder in self.survey.total or is_clutter(name) or not names_needed(name):
@@ -327,20 +429,26 @@ class PhotoLabels:
                 ]
                 if files and not _METADATA_FOLDER.fullmatch(name):
                     found = f"{folder} holds no photo ({counted(len(files), 'file')} such as {files[0]})"
+                    raw = files[0].lower().endswith(RAW_SUFFIXES)
+                    convert = "convert raw photos to JPEG, " if raw else ""
                     raise DataError(
-                        f"{self.where}: {found}, but the folders beside it are class folders: move it "
-                        "elsewhere, or pass the path of the folder you mean"
+                        f"{self.where}: {found}, but the folders beside it are class folders: {convert}leave "
+                        f"it out with --exclude {shlex.quote(name)}, or pass the path of the folder you mean"
                     )
 
 
 def _in_folders(places: Sequence[Place], level: int) -> bool:
     """Whether most photos of some places are in folders at a level."""
-    inside = sum(place.photos for place in places if len(place.parts) >= level)
+    inside = sum(place.photos for place in places if place.name_at(level) is not None)
     return 2 * inside > sum(place.photos for place in places)
+
+
+def _first(names: Iterable[str]) -> str:
+    return first_few(list(names), CLASSES_SHOWN)
 
 
 def _folder_names(places: Sequence[Place], level: int) -> list[str]:
     """The class folders in label order. If most are named by WNIDs, the others are not classes."""
-    names = {place.parts[level - 1] for place in places if len(place.parts) >= level}
+    names = {name for place in places if (name := place.name_at(level)) is not None}
     wnids = set(filter(is_wnid, names))
     return in_label_order(wnids if 2 * len(wnids) > len(names) else names)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from alexnet.data.classes import is_wnid
 from alexnet.data.decode import PHOTO_SUFFIXES
@@ -102,6 +102,18 @@ class PhotoTable:
     """The header of the column of splits, or its number."""
     unknown_splits: tuple[str, ...] = ()
     """What that column has beside words for splits."""
+    columns: tuple[str, ...] = ()
+    """All columns: their headers, or their numbers from `1`."""
+    groups: Mapping[int, str] = field(default_factory=dict[int, str])
+    """What `--group-column` has for each photo; empty without that column."""
+    two_groups: tuple[str, ...] = ()
+    """Photos of which that column has two, with a line."""
+
+    @property
+    def other_columns(self) -> tuple[str, ...]:
+        """The columns that have neither photos nor labels nor splits."""
+        used = {self.image_column, self.label_column, self.split_column}
+        return tuple(column for column in self.columns if column not in used)
 
     @property
     def split(self) -> SplitName | None:
@@ -119,7 +131,10 @@ def read_table(text: TextFile, index: PhotoIndex, options: SourceOptions) -> Pho
     if index.find(name.rpartition(".")[0]) is not None or _NO_LABELS.search(name):
         return None
     best: PhotoTable | None = None
-    for way in text.ways:
+    chosen = (options.image_column, options.label_column, options.group_column)
+    numbered = any(map(str.isdecimal, chosen))
+    ways = [way for way in text.ways if numbered or not way.at_blanks]
+    for way in sorted(ways, key=lambda way: not way.at_blanks):
         columns = _image_column(way, index, options)
         if columns is None:
             continue
@@ -162,6 +177,11 @@ def named_columns(text: TextFile) -> tuple[str, str]:
     return found[0], found[1]
 
 
+def is_label_header(text: str) -> bool:
+    """Whether a column is called as those of labels are: `label`, `Class name`."""
+    return _header_key(text) in _LABEL_HEADERS
+
+
 def is_whole_number(text: str) -> bool:
     """Whether a cell is a number of at most 15 digits, which a float holds, such as `7`, `007` or `7.0`."""
     return re.fullmatch(r"[0-9]{1,15}(\.0*)?", text) is not None
@@ -189,8 +209,9 @@ def _image_column(
     if not header and len(way.comment) == width and any(_header_key(name) in _KNOWN for name in way.comment):
         header = list(way.comment)
     names = [_header_key(name) for name in header]
-    if options.image_column and options.image_column in header:
-        return header, rows, header.index(options.image_column)
+    chosen = _numbered_column(options.image_column, header, rows)
+    if chosen is not None:
+        return header, rows, chosen
     # A number may be that of the row as well as a photo's: names of files come first, also of other ones.
     files = [column for column in range(width) if _are_files(sample, column)]
     words = [column for column in range(width) if counts[column] and not _are_numbers(sample, column)]
@@ -201,6 +222,17 @@ def _image_column(
     known = [-_IMAGE_HEADERS.index(name) if name in _IMAGE_HEADERS else -99 for name in names] or [0] * width
     best = max(columns, key=lambda column: (counts[column], known[column : column + 1] or [-99], -column))
     return header, rows, best
+
+
+def _numbered_column(name: str, header: Sequence[str], rows: Sequence[Row]) -> int | None:
+    """The place of a chosen column: by its header, or where there is no header by its number from 1.
+
+    None if none is chosen, or there is no such column.
+    """
+    if header or not name.isdecimal() or len(name) > 4:
+        return header.index(name) if name and name in header else None
+    width = max((len(row.cells) for row in rows), default=0)
+    return int(name) - 1 if 0 < int(name) <= width else None
 
 
 def _are_files(rows: Sequence[Row], column: int) -> bool:
@@ -241,7 +273,8 @@ def _table(
     rows: Sequence[Row],
     image: int,
 ) -> PhotoTable:
-    label, label_name, rejected = _label_column(header, rows, image, options)
+    grouped = _numbered_column(options.group_column, header, rows)
+    label, label_name, rejected = _label_column(header, rows, image, options, grouped)
     rejected = _other_photos(header, rows, image, find, options) or rejected
     split, split_name = _split_column(header, rows, image)
     width = Counter(len(row.cells) for row in rows).most_common(1)[0][0] if rows else 0
@@ -253,12 +286,17 @@ def _table(
     missing: dict[str, None] = {}
     wide: list[int] = []
     unknown_splits: dict[str, None] = {}
+    groups: dict[int, str] = {}
+    two_groups: list[str] = []
     for row in rows:
         photo = find(row.cells[image]) if image < len(row.cells) else None
         if photo is None:
             unknown.append(row.cells[image] if image < len(row.cells) else "")
             continue
         photos[photo] = None
+        group = row.cells[grouped] if grouped is not None and grouped < len(row.cells) else ""
+        if group and groups.setdefault(photo, group) != group:
+            two_groups.append(f"{row.cells[image]} ({groups[photo]}, line {row.line}: {group})")
         if any(row.cells[width:]):
             wide.append(row.line)
         value = label(row)
@@ -296,6 +334,9 @@ def _table(
         wide=tuple(wide),
         split_column=split_name,
         unknown_splits=tuple(unknown_splits),
+        columns=tuple(header or map(str, range(1, width + 1))),
+        groups=groups,
+        two_groups=tuple(two_groups),
     )
 
 
@@ -338,15 +379,18 @@ def one_to_one(pairs: Collection[tuple[str, str]]) -> bool:
 
 
 def _label_column(
-    header: Sequence[str], rows: Sequence[Row], image: int, options: SourceOptions
+    header: Sequence[str], rows: Sequence[Row], image: int, options: SourceOptions, grouped: int | None
 ) -> tuple[Reader, str, str]:
-    """How to read labels, the column's name, and why none is chosen though there are candidates."""
+    """How to read labels, the column's name, and why none is chosen though there are candidates.
+
+    The column of groups, if there is one, is no candidate.
+    """
     width = Counter(len(row.cells) for row in rows).most_common(1)[0][0] if rows else 0
-    others = [column for column in range(width) if column != image]
+    others = [column for column in range(width) if column not in (image, grouped)]
     others = [column for column in others if column < len(header)] if header else others
-    if options.label_column and options.label_column in header:
-        column = header.index(options.label_column)
-        return _cells(column), header[column], ""
+    chosen = _numbered_column(options.label_column, header, rows)
+    if chosen is not None and chosen != image:
+        return _cells(chosen), header[chosen] if header else str(chosen + 1), ""
     if not header:
         if len(others) >= _MIN_ATTRIBUTES and all(_are_flags(rows, column) for column in others):
             return _no_label, "", f"it has {len(others)} columns of flags, and no header to name the classes"

@@ -11,7 +11,16 @@ import numpy as np
 import numpy.typing as npt
 
 from alexnet.data.classes import NO_LABEL, Class
-from alexnet.data.sources.base import Example, Labels, Source, SourceSplit, SplitOrigin, path_of, stamp_of
+from alexnet.data.sources.base import (
+    Example,
+    Labels,
+    Source,
+    SourceSplit,
+    SplitOrigin,
+    group_of,
+    path_of,
+    stamp_of,
+)
 from alexnet.data.subset import grouped_split, stratified_split
 from alexnet.errors import CommandError
 from alexnet.text import suggestion
@@ -71,6 +80,10 @@ class Subset:
     def stamp(self, index: int) -> str | None:
         """As for `Stamped`."""
         return stamp_of(self.split, int(self.indices[index]))
+
+    def group(self, index: int) -> str:
+        """As for `Grouped`."""
+        return group_of(self.split, int(self.indices[index]))
 
     def __getitem__(self, index: int) -> Example:
         return self.split[int(self.indices[index])]
@@ -140,10 +153,14 @@ def hold_out(source: Source, fraction: float, group_by: str = "") -> Source:
     """The source with a fraction of each class's training photos as `val`; unchanged if it has a `val`.
 
     `group_by` is a regular expression over keys: photos with the same first group (or, without groups, the
-    same match) stay in one split, and so does each photo that does not match. CommandError for a fraction
-    outside [0, 1), an expression that is none or matches nothing, or if no photo can be held out.
+    same match) stay in one split, and so does each photo that does not match. So do the photos of a group
+    that the source's `group_column` names. CommandError for a fraction outside [0, 1), an expression that is
+    none or matches nothing, for both ways to name groups, or if no photo can be held out.
     """
     check_fraction(fraction)
+    column = str(source.options.get("group_column", ""))
+    if group_by and column:
+        raise CommandError("--group-by and --group-column both name groups: choose one")
     if group_by and ("val" in source.splits or not fraction):
         has = "has a validation split already" if fraction else "has --val-fraction 0"
         raise CommandError(f"{source.path} {has}, so --group-by changes nothing: remove it")
@@ -151,12 +168,15 @@ def hold_out(source: Source, fraction: float, group_by: str = "") -> Source:
         return source
     photos = source.splits["train"]
     keys = [photos.key(index) for index in range(len(photos))]
-    if group_by:
-        train, val = grouped_split(groups_of(keys, group_by), photos.labels, fraction)
+    if group_by or column:
+        named = [group_of(photos, index) for index in range(len(photos))]
+        groups = named_groups(keys, named) if column else groups_of(keys, group_by)
+        train, val = grouped_split(groups, photos.labels, fraction)
         if not len(val):
+            option = f"--group-column {column}" if column else f"--group-by {group_by}"
             raise CommandError(
-                f"--group-by {group_by}: the groups are too large to hold out {fraction:g} of any class; "
-                "use a pattern with more groups, or hold out another fraction"
+                f"{option}: the groups are too large to hold out {fraction:g} of any class; "
+                "use one with more groups, or hold out another fraction"
             )
     else:
         train, val = stratified_split(keys, photos.labels, fraction)
@@ -178,14 +198,27 @@ def check_fraction(fraction: float) -> None:
 def groups_of(keys: Sequence[str], pattern: str) -> list[str]:
     """The name of each photo's group, by its key; `pattern` and errors as for `hold_out`."""
     try:
-        compiled = re.compile(pattern)
+        names = names_in_keys(keys, pattern)
     except re.error as error:
         raise CommandError(f"--group-by {pattern} is not a regular expression: {error}") from error
-    found = [compiled.search(key) for key in keys]
-    if not any(found):
+    if not any(names):
         raise CommandError(f"--group-by {pattern} matches no photo; their keys are such as {keys[0]}")
-    # A photo of no group is its own; the prefixes keep its key from being the name of a group.
-    return [
-        f"photo {key}" if match is None else f"group {match[1] if compiled.groups else match[0]}"
-        for key, match in zip(keys, found, strict=True)
-    ]
+    return named_groups(keys, names)
+
+
+def names_in_keys(keys: Sequence[str], pattern: str) -> list[str]:
+    """What the first group of a regular expression, or without groups the whole of it, matches in each key.
+
+    Empty where it matches nothing.
+    """
+    compiled = re.compile(pattern)
+    found = [compiled.search(key) for key in keys]
+    return [(match and (match[1] if compiled.groups else match[0])) or "" for match in found]
+
+
+def named_groups(keys: Sequence[str], names: Sequence[str]) -> list[str]:
+    """The name of each photo's group; a photo with an empty name is a group of its own.
+
+    The prefixes keep its key from being the name of a group.
+    """
+    return [f"group {name}" if name else f"photo {key}" for key, name in zip(keys, names, strict=True)]

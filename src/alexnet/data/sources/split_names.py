@@ -15,7 +15,7 @@ SplitName = str
 SPLIT_FOLDERS: dict[SplitName, tuple[str, ...]] = {
     "train": ("train", "training", "trn", "trainval", "trainvalid"),
     "val": ("val", "valid", "validation", "validate", "dev", "devel", "development", "eval", "evaluation"),
-    "test": ("test", "testing", "tst", "pred", "prediction", "predict", "inference"),
+    "test": ("test", "testing", "tst", "holdout", "pred", "prediction", "predict", "inference"),
 }
 """The words for each split, in lower case."""
 _WORDS = {word: split for split, words in SPLIT_FOLDERS.items() for word in words}
@@ -27,6 +27,30 @@ unlabeled unlabelled list lists file files
 """
 _NEUTRAL = frozenset(_NEUTRAL_WORDS.split())
 """Words that say nothing about the split, or about classes."""
+_OCCASIONS = re.compile(
+    r"(day|date|session|shoot|take|roll|cam|camera|phone|batch|part|week|month|visit|trip|burst|clip|video)s?"
+    r"[\W_]*\d+"  # day1, session_02
+    r"|(19|20)\d\d[-_. ]?\d\d([-_. ]?\d\d)?|\d\d[-_. ]\d\d[-_. ](19|20)?\d\d"  # dates
+    r"|\d{3}[a-z][a-z_0-9]{4}|dcim|camera roll",  # a camera's own: 100CANON
+    re.IGNORECASE,
+)
+"""Folders that say when or with what camera photos were taken."""
+_CONTAINERS = frozenset(
+    (
+        *("more", "other", "others", "misc", "miscellaneous", "various", "new", "newer", "rest"),
+        *("extra", "extras", "additional", "further"),
+    )
+)
+"""Folders that may hold more classes, and name none."""
+_OUTPUTS = frozenset(
+    (
+        *("result", "results", "output", "outputs", "export", "exports", "exported", "prediction"),
+        *("predictions", "thumb", "thumbs", "thumbnail", "thumbnails", "preview", "previews", "backup"),
+        *("backups", "bak", "tmp", "temp", "cache", "runs", "checkpoints", "logs", "duplicates", "rejected"),
+        *("deleted", "discarded", "unsorted", "unlabeled", "unlabelled", "copy", "copies", "augmented"),
+    )
+)
+"""Words in names of folders that are rarely classes, or hold copies of the photos of others."""
 _KEPT_APART = ("extra", "unsupervised", "unlabeled", "unlabelled")
 """Splits that are never trained on unless they are renamed."""
 _PARTS = ("part", "parts", "shard", "file", "chunk", "batch", "table", "partial", "split", "splits", "tid")
@@ -79,6 +103,22 @@ def is_neutral(name: str) -> bool:
     """Whether a folder's name does not describe its contents: `images`, `data_256`."""
     words = words_of(name)
     return bool(words) and all(word in _NEUTRAL for word in words)
+
+
+def is_occasion(name: str) -> bool:
+    """Whether a folder's name says when or with what camera its photos were taken: `day2`, `2024-05-01`."""
+    return _OCCASIONS.fullmatch(name.strip()) is not None
+
+
+def may_hold_classes(name: str) -> bool:
+    """Whether a folder beside class folders is called as if it held more of them: `more`, `new_photos`."""
+    words = words_of(name)
+    return bool(words) and all(word in _CONTAINERS or word in _NEUTRAL for word in words)
+
+
+def is_suspicious(name: str) -> bool:
+    """Whether a folder is called like one of outputs or of things put aside, rather than a class."""
+    return name[:1] in ("_", "~", "#") or not _OUTPUTS.isdisjoint(words_of(name))
 
 
 def words_of(name: str) -> list[str]:

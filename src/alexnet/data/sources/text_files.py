@@ -194,6 +194,8 @@ class WayToCut:
     """What numbers in the first column count, from 1, if the form itself decides that (MATLAB)."""
     comment: tuple[str, ...] = ()
     """The cells of a line above the rows that begins with `#`: perhaps the names of the columns."""
+    at_blanks: bool = False
+    """Whether lines are cut at all blanks; meant only where a column is chosen by number."""
 
 
 def _decode_text(data: bytes) -> tuple[str, str]:
@@ -236,6 +238,10 @@ def ways_to_cut(text: str, name: str) -> Iterator[WayToCut]:
             yield WayToCut(rows, [], comment=tuple(cell.strip() for cell in named))
     for cut in (_after_photo, _at_first_blank, _at_last_blank):
         yield WayToCut([Row(number, cut(line.strip())) for number, line in lines], [])
+    words = [line.split() for _, line in lines]
+    if len(words[0]) > 2 and len(set(map(len, words))) == 1:
+        rows = [Row(number, cells) for (number, _), cells in zip(lines, words, strict=True)]
+        yield WayToCut(rows, [], at_blanks=True)
     yield WayToCut([Row(number, [line.strip()]) for number, line in lines], [])
 
 

@@ -15,7 +15,7 @@ import zlib
 from abc import ABC, abstractmethod
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -125,6 +125,21 @@ class Listing:
                 high = middle
         return low if low < files.stop and self._names[low] == name else None
 
+    def without(self, folders: Collection[str]) -> tuple[Listing, Int64s]:
+        """The listing without these folders and all that is below them, and the number that each of its files
+        has in this one.
+        """
+        left_out = {below for folder in folders for below in self.folders_below(folder)}
+        builder, files = ListingBuilder(), array("q")
+        for folder in self.folders:
+            if folder not in left_out:
+                builder.folder(folder)
+                for file in self.files(folder):
+                    builder.file(folder, self.name(file))
+                    files.append(file)
+        listing, added = builder.build()
+        return listing, np.array(files, dtype=np.int64)[added]
+
     def ending_in(self, *suffixes: str) -> list[int]:
         """The files whose names end in `.txt`, or other suffixes in lower case; empty for no dot. Sorted."""
         return sorted(file for suffix in suffixes for file in self._by_suffix.get(suffix, ()))
@@ -211,6 +226,10 @@ class Tree(ABC):
         """The bytes of one file of the listing; DataError if they are no longer there."""
 
     @abstractmethod
+    def without(self, folders: Collection[str]) -> Tree:
+        """The tree without these folders and all that is below them."""
+
+    @abstractmethod
     def size(self, file: int) -> int:
         """The number of bytes of one file; 0 if it is no longer there."""
 
@@ -241,6 +260,10 @@ def read_file(path: Path) -> bytes:
 class FolderTree(Tree):
     """A folder on disk."""
 
+    def without(self, folders: Collection[str]) -> FolderTree:
+        """As for `Tree`."""
+        return FolderTree(self.path, self.listing.without(folders)[0])
+
     def read(self, file: int) -> bytes:
         """The bytes of one file."""
         return read_file(self.path / self.listing.path(file))
@@ -262,6 +285,11 @@ class TarTree(Tree):
         super().__init__(path, listing)
         self._offsets = offsets
         self._sizes = sizes
+
+    def without(self, folders: Collection[str]) -> TarTree:
+        """As for `Tree`."""
+        listing, kept = self.listing.without(folders)
+        return TarTree(self.path, listing, self._offsets[kept], self._sizes[kept])
 
     def read(self, file: int) -> bytes:
         """The bytes of one member; safe to call from several threads."""
