@@ -368,7 +368,7 @@ DROPOUT_CLAIM = Claim(
         ),
         Comparison(
             id="weight-decay",
-            words="error with ten times the weight decay instead minus error with dropout",
+            words="error with more weight decay instead, the best of three, minus error with dropout",
             measure=ERROR,
             first=WEIGHT_DECAYS,
             second=(DROPOUT,),
@@ -390,8 +390,11 @@ DROPOUT_CLAIM = Claim(
         ),
     ),
     remarks=(
-        "All three models are trained three times as long as those of other claims, at a learning rate of "
-        "0.003: without dropout 0.01 is too much for the first updates.",
+        "All models have the full width of 2012 and an eighth of the photos, and make half as many updates "
+        "again as those of other claims, at a learning rate of 0.003: without dropout 0.01 is too much for the "
+        "first updates.",
+        "Of the weight decays, the one with the lowest mean error on the validation photos counts, which favors "
+        "weight decay.",
     ),
 )
 
