@@ -214,7 +214,8 @@ class Runner:
         try:
             store = self._store(spec)
             init_from = None if weights is None else InitFrom(weights)
-            begin = partial(_begin, spec.config(), store, run, self.device, init_from)
+            log = (lambda line: None) if self.for_comparison else self.log
+            begin = partial(_begin, spec.config(), store, run, self.device, init_from, log)
             config, resume = distributed.broadcast_result(begin)
             options = TrainOptions(
                 self.device,
@@ -284,14 +285,22 @@ class Runner:
 
 
 def _begin(
-    config: RunConfig, store: Store, run: RunDir, device: torch.device, init_from: InitFrom | None
+    config: RunConfig,
+    store: Store,
+    run: RunDir,
+    device: torch.device,
+    init_from: InitFrom | None,
+    log: Callable[[str], None],
 ) -> tuple[RunConfig, bool]:
-    """Makes the run directory if it is missing; returns the run's configuration and whether it existed."""
+    """Makes the run directory if it is missing, and logs what will be trained there.
+
+    Returns the run's configuration and whether the directory existed.
+    """
     if run.config_file.is_file():
         config = run.config()
         write_environment(config, store, run, device)
         return config, True
     if init_from is not None:
         config = initialized_config(config, store, init_from)
-    create_run(config, store, run, device, init_from)
+    create_run(config, store, run, device, init_from, log)
     return config, False

@@ -6,7 +6,8 @@ import math
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from statistics import fmean
+from typing import Any, TypeVar
 
 import numpy as np
 from scipy.special import stdtrit
@@ -32,6 +33,7 @@ from alexnet.experiments.validation import TRAINING_ERROR
 from alexnet.runs.environment import processor
 from alexnet.text import percentage
 
+_Name = TypeVar("_Name", str, Arm)
 _UNLESS_HELD: tuple[Verdict, ...] = ("failed", "still learning", "untested")
 COVERS_BOTH = "the interval covers values inside and outside the band"
 NO_SPREAD = "every seed gives the same number: these models have learned too little to differ"
@@ -223,11 +225,23 @@ def without_verdict(claims: Sequence[Claim], seeds: Sequence[int] | None) -> lis
     return lines
 
 
-def least(values: Sequence[MeasuredValue | None]) -> MeasuredValue | None:
-    """The lowest number; censored ones count only if all are censored. None if there is none."""
-    numbers = [value for value in values if value is not None]
-    reached = [value for value in numbers if not value.at_least]
-    return min(reached or numbers, key=lambda value: value.number, default=None)
+def best_arm(values: Mapping[_Name, Sequence[MeasuredValue | None]]) -> _Name:
+    """The arm with the lowest mean over its seeds; `values` are by arm.
+
+    One arm for all seeds, so that no seed chooses for itself. Arms with missing values come last, and those
+    with censored ones before them.
+    """
+
+    def rank(arm: _Name) -> tuple[int, int, float]:
+        there = [value for value in values[arm] if value is not None]
+        censored = sum(value.at_least for value in there)
+        return (
+            len(values[arm]) - len(there),
+            censored,
+            fmean(value.number for value in there) if there else 0.0,
+        )
+
+    return min(values, key=rank)
 
 
 def unbracketed(made: ComparisonResult) -> str:
@@ -237,15 +251,12 @@ def unbracketed(made: ComparisonResult) -> str:
     the band. A side whose values are all censored has no best arm.
     """
     sides = [made.first] if math.isinf(made.band.high) else [made.first, made.second]
-    for side in sides:
-        if len(side) < 2:
-            continue
+    for side in (side for side in sides if len(side) > 1):
         values = {each.arm: each.values for each in made.values if each.arm in side}
-        for seed in zip(*(values[arm] for arm in side), strict=True):
-            best = least(seed)
-            found = "" if best is None or best.at_least else side[seed.index(best)]
-            if found in (side[0], side[-1]):
-                return f"{found} is the best of its kind, but the first or last that was tried"
+        best = best_arm(values)
+        reached = [value for value in values[best] if value is not None and not value.at_least]
+        if reached and best in (side[0], side[-1]):
+            return f"{best} is the best of its kind, but the first or last that was tried"
     return ""
 
 
@@ -262,22 +273,43 @@ class _Compared:
     photos: PhotoErrors
 
     def over_seeds(self) -> ComparisonResult:
-        # Seed by seed, so that timings drift in the same way for all arms.
         comparison = self.comparison
-        other = comparison.other_measure or comparison.measure
-        values: dict[tuple[str, str], list[MeasuredValue | None]] = {}
-        pairs: list[tuple[MeasuredValue | None, MeasuredValue | None]] = []
+        measures = comparison.measure, comparison.other_measure or comparison.measure
+        sides = tuple(
+            {arm: list[MeasuredValue | None]() for arm in arms}
+            for arms in (comparison.first, comparison.second)
+        )
+        # Seed by seed, so that timings drift in the same way for all arms.
         for place in range(len(self.seeds)):
-            first = self._side(comparison.first, comparison.measure, place)
-            second = self._side(comparison.second, other, place)
-            for key, value in (first | second).items():
-                values.setdefault(key, []).append(value)
-            pairs.append((least([*first.values()]), least([*second.values()])))
+            for side, measure in zip(sides, measures, strict=True):
+                for arm, found in side.items():
+                    found.append(self._value(self.runs[arm][place], measure))
+        measured = {
+            (arm.name, measure.id): tuple(found)
+            for side, measure in zip(sides, measures, strict=True)
+            for arm, found in side.items()
+        }
+        made = replace(self.blank, values=tuple(ArmValues(*key, found) for key, found in measured.items()))
+        return self._between(*(best_arm(side) for side in sides if side))._judged_over_seeds(made)
+
+    def _between(self, first: Arm, second: Arm | None = None) -> _Compared:
+        """The comparison of these two arms, the best ones of their sides, alone."""
+        arms = (first, second) if second else (first,)
+        comparison = replace(self.comparison, first=(first,), second=arms[1:])
+        return replace(self, comparison=comparison, runs={arm: self.runs[arm] for arm in arms})
+
+    def _judged_over_seeds(self, made: ComparisonResult) -> ComparisonResult:
+        """`made` has the values of all arms, and `self` compares two of them, or has one."""
+        comparison = self.comparison
+        values = {(each.arm, each.measure): each.values for each in made.values}
+        other = comparison.other_measure or comparison.measure
+        first = values[comparison.first[0].name, comparison.measure.id]
+        second = values[comparison.second[0].name, other.id] if comparison.second else (None,) * len(first)
+        pairs = list(zip(first, second, strict=True))
         why = _why_no_numbers(comparison, pairs)
         numbers = () if why else tuple(_number(comparison, *pair) for pair in pairs)
         at_least = any(first is not None and first.at_least for first, _ in pairs)
-        measured = tuple(ArmValues(arm, measure, tuple(each)) for (arm, measure), each in values.items())
-        made = replace(self.blank, values=measured, numbers=numbers, count=len(numbers), at_least=at_least)
+        made = replace(made, numbers=numbers, count=len(numbers), at_least=at_least)
         if why := too_few(comparison, self.seeds) or why:
             return replace(made, reason=why)
         if comparison.unit == "points" and len({*numbers}) == 1:
@@ -314,11 +346,6 @@ class _Compared:
                 return replace(made, interval=interval, verdict="still learning", reason=learning)
         verdict, reason = judge(interval, self.comparison.band, made.at_least)
         return replace(made, interval=interval, verdict=verdict, reason=reason)
-
-    def _side(
-        self, arms: Sequence[Arm], measure: Measure, place: int
-    ) -> dict[tuple[str, str], MeasuredValue | None]:
-        return {(arm.name, measure.id): self._value(self.runs[arm][place], measure) for arm in arms}
 
     def _value(self, run: ArmRun, measure: Measure) -> MeasuredValue | None:
         """From the scores of the photos where they are known, so that the interval is of the same numbers."""

@@ -29,6 +29,7 @@ ARMS = list(dict.fromkeys(arm for claim in CLAIMS for arm in claim.arms))
 
 POOLED = ("conv2", "conv5")
 """Layers left out whose pooling moves to the layer before them."""
+WIDER = ("model.architecture.widths", "model.architecture.init_std")
 CHANGES: dict[Arm, set[str]] = {
     claims.NO_LRN: {"model.architecture.stages"},
     claims.NOT_OVERLAPPING: {"model.architecture.pool_size", "model.architecture.ceil_mode"},
@@ -37,9 +38,12 @@ CHANGES: dict[Arm, set[str]] = {
         "model.architecture.pool_size",
         "model.architecture.ceil_mode",
     },
-    claims.DROPOUT: {"optimizer.lr"},
-    claims.NO_DROPOUT: {"optimizer.lr", "model.dropout"},
-    claims.WEIGHT_DECAY: {"optimizer.lr", "model.dropout", "optimizer.weight_decay"},
+    claims.DROPOUT: {*WIDER, "optimizer.lr"},
+    claims.NO_DROPOUT: {*WIDER, "optimizer.lr", "model.dropout"},
+    **{
+        arm: {*WIDER, "optimizer.lr", "model.dropout", "optimizer.weight_decay"}
+        for arm in claims.WEIGHT_DECAYS
+    },
     claims.BIAS_0: {"model.architecture.biases"},
     claims.KAIMING_0: {
         "model.architecture.initialization",
@@ -53,15 +57,8 @@ CHANGES: dict[Arm, set[str]] = {
     claims.CROPS: {"data.pca_lighting"},
     claims.NOISE_OF_THE_TEXT: {"data.pca_lighting"},
     **{arm: set[str]() for arm in (*claims.SHARES, claims.OTHER, *claims.SCRATCH.values())},
-    **{
-        arm: {"model.architecture.widths", "model.architecture.init_std"}
-        for arm in (claims.NARROW, claims.WIDE)
-    },
-    claims.ONE_TOWER: {
-        "model.architecture.widths",
-        "model.architecture.towers",
-        "model.architecture.init_std",
-    },
+    **{arm: {*WIDER} for arm in (claims.NARROW, claims.WIDE)},
+    claims.ONE_TOWER: {*WIDER, "model.architecture.towers"},
     **{
         arm: {"model.architecture.without", *(["model.architecture.stages"] if layer in POOLED else [])}
         for layer, arm in claims.WITHOUT.items()

@@ -91,6 +91,15 @@ def test_runs_are_trained_once_in_the_order_of_their_initialization(
     assert [runner.status(each).state for each in runner.specs] == ["finished", "finished"]
 
 
+@pytest.mark.parametrize(("for_comparison", "warned"), [(False, True), (True, False)])
+def test_what_will_be_trained_is_logged_with_its_warnings_as_by_train(
+    first: RunSpec, tmp_path: Path, for_comparison: bool, warned: bool
+) -> None:
+    log: list[str] = []
+    assert Runner(tmp_path, (first,), CPU, for_comparison=for_comparison, log=log.append).train()
+    assert any(line.startswith("warning: the run makes only 6 updates") for line in log) == warned
+
+
 def test_a_member_is_normalized_as_the_one_it_is_initialized_from(
     first: RunSpec, second: RunSpec, store: Store, tmp_path: Path
 ) -> None:

@@ -21,7 +21,7 @@ from alexnet.experiments.claim_results import (
 )
 from alexnet.experiments.claims import ABOVE_0
 from alexnet.experiments.measures import epochs_to
-from alexnet.experiments.verdict import COVERS_BOTH, combine, judge, least, t_interval, unbracketed
+from alexnet.experiments.verdict import COVERS_BOTH, best_arm, combine, judge, t_interval, unbracketed
 
 NUMBERS = st.lists(st.floats(-100, 100, allow_nan=False), min_size=2, max_size=8)
 
@@ -105,14 +105,15 @@ def test_an_error_that_is_not_reached_is_censored() -> None:
     assert epochs_to([], 0.1, 7.0) == MeasuredValue(7.0, at_least=True)
 
 
-def test_the_least_of_several_is_one_that_was_reached() -> None:
-    assert least(
-        [MeasuredValue(5.0), MeasuredValue(4.0, at_least=True), MeasuredValue(7.0)]
-    ) == MeasuredValue(5.0)
-    assert least(
-        [MeasuredValue(5.0, at_least=True), None, MeasuredValue(4.0, at_least=True)]
-    ) == MeasuredValue(4.0, at_least=True)
-    assert least([None]) is None and least([]) is None
+def test_the_best_arm_has_the_lowest_mean_of_those_that_reach_it() -> None:
+    def values(*numbers: float | None, at_least: bool = False) -> list[MeasuredValue | None]:
+        return [None if number is None else MeasuredValue(number, at_least) for number in numbers]
+
+    lucky_once = values(1.0, 9.0)
+    assert best_arm({"lucky once": lucky_once, "steady": values(3.0, 4.0)}) == "steady"
+    assert best_arm({"censored": values(2.0, 2.0, at_least=True), "reached": values(8.0, 9.0)}) == "reached"
+    assert best_arm({"missing": values(None, 1.0), "censored": values(7.0, 7.0, at_least=True)}) == "censored"
+    assert best_arm({"diverged": values(None, None)}) == "diverged"
 
 
 NOT_REACHED = MeasuredValue(9.0, at_least=True)
@@ -130,7 +131,7 @@ def searched(first: dict[str, list[float]], second: dict[str, list[float]], band
 
 def test_a_search_whose_best_arm_is_the_first_or_last_tried_decides_nothing() -> None:
     inside = {"slow": [5.0, 6.0], "middle": [3.0, 4.0], "fast": [4.0, 9.0]}
-    at_end = {"slow": [5.0, 6.0], "middle": [3.0, 4.0], "fast": [4.0, 3.5]}
+    at_end = {"slow": [5.0, 6.0], "middle": [3.0, 4.0], "fast": [3.5, 2.5]}
     one = {"other": [1.0, 2.0]}
     assert searched(inside, one) == ""
     assert "fast is the best" in searched(at_end, one)
