@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from alexnet.config import validate
 from alexnet.fitting.candidates import (
-    FEWEST_SHARE,
     FISHER,
     FISHER_DESCRIPTORS,
     FISHER_SHARE,
@@ -46,10 +45,10 @@ def names(train: int, classes: int, seconds: float) -> list[str]:
     ("train", "classes", "seconds", "wanted"),
     [
         (120, 6, 500, ["sift-fv", "linear-large", "fine-tuned"]),
-        (120, 6, 60, ["sift-fv", "linear-large", "fine-tuned"]),
+        (120, 6, 70, ["sift-fv", "linear-large", "fine-tuned"]),
         (120, 6, 50, ["linear-large", "fine-tuned"]),
-        (3000, 5, 500, ["sift-fv", "linear-large", "fine-tuned"]),  # sift-fv on a part of them
-        (3000, 5, 90, ["sift-fv"]),
+        (3000, 5, 300, ["sift-fv", "fine-tuned"]),  # sift-fv on a part of them
+        (3000, 5, 100, ["sift-fv", "fine-tuned"]),
         (1000, 2, 1700, ["sift-fv", "linear-large", "fine-tuned", "small"]),
         (3000, 5, 3600, ["sift-fv", "linear-large", "fine-tuned", "alexnet-modern"]),
         (3000, 30, 3600, ["sift-fv", "linear-large", "fine-tuned"]),
@@ -77,8 +76,7 @@ def test_candidates_are_valid_and_fit_into_the_time(
         assert each.name == FISHER or 1 <= config.training.batch_size <= train
         if each.name == FISHER:
             cost = speed.fisher.seconds(config.data.max_images or train, FISHER_DESCRIPTORS)
-            fewest = (config.data.max_images or train) <= 500 and cost <= FEWEST_SHARE * seconds
-            assert cost <= FISHER_SHARE * seconds or fewest
+            assert cost <= FISHER_SHARE * seconds
             needed += cost
         elif each.name == LINEAR_LARGE:
             needed += LARGE_COST * train / network
@@ -111,7 +109,7 @@ def test_photos_that_were_stored_smaller_are_not_enlarged() -> None:
         (PhotoCounts(6000, 5, 128), 100_000, {}),
         (PhotoCounts(3000, 5, 128), 3600, {}),
         (PhotoCounts(3000, 5, 128), 1200, {"small": "no time for 30 epochs"}),
-        (PhotoCounts(120, 6, 128), 50, {"sift-fv": "about 38 s, more than 70 % of the time"}),
+        (PhotoCounts(120, 6, 128), 50, {"sift-fv": "about 38 s, more than 60 % of the time"}),
         (PhotoCounts(120, 6, 128), 10, {"linear-large": "about 2.5 s, more than 20 % of the time"}),
         (PhotoCounts(120, 6, 128), 1, {"fine-tuned": "no time for an epoch besides the others"}),
     ],
@@ -140,7 +138,7 @@ def test_there_is_time_to_train_again_with_the_photos_that_choose() -> None:
 
 @pytest.mark.parametrize(
     ("train", "seconds", "part"),
-    [(3000, 3600, 3000), (3000, 500, 2858), (3000, 150, 544), (20_000, 500, 2858), (20_000, 10_000, 5000)],
+    [(3000, 500, 3000), (3000, 300, 2563), (3000, 150, 1094), (20_000, 500, 4188), (20_000, 10_000, 5000)],
 )
 def test_sift_fv_is_trained_on_as_many_photos_as_there_is_time_for(
     train: int, seconds: float, part: int
@@ -152,13 +150,13 @@ def test_sift_fv_is_trained_on_as_many_photos_as_there_is_time_for(
 
 
 def test_sift_fv_needs_500_photos_if_there_are_so_many() -> None:
-    """For these it gets more of the time than for others."""
-    enough, less = (plan(PhotoCounts(3000, 5, 100), seconds, SPEED, 0) for seconds in (84, 82))
-    assert [each.config.data.max_images for each in enough.candidates if each.name == FISHER] == [500]
+    enough, less = (plan(PhotoCounts(3000, 5, 100), seconds, SPEED, 0) for seconds in (97, 95))
+    (part,) = (each.config.data.max_images for each in enough.candidates if each.name == FISHER)
+    assert 500 <= part < 520
     assert FISHER not in [each.name for each in less.candidates]
     assert {each.name: each.reason for each in less.not_tried}[
         FISHER
-    ] == "about 58 s, more than 70 % of the time"
+    ] == "about 58 s, more than 60 % of the time"
 
 
 def test_what_is_done_takes_no_time() -> None:
