@@ -145,9 +145,9 @@ WEIGHT_DECAYS = tuple(
         share=_FEW,
         change=_FULL,
     )
-    for decay in (0.0015, 0.005, 0.015)
+    for decay in (0.0015, 0.005)
 )
-"""3, 10 and 30 times the paper's weight decay instead of dropout."""
+"""3 and 10 times the paper's weight decay instead of dropout."""
 
 BIAS_0 = Arm("bias-0", change=fields(biases=(0.0,) * 8))
 _MODERN = ("data.normalization=mean-and-std",)
@@ -368,9 +368,9 @@ DROPOUT_CLAIM = Claim(
         ),
         Comparison(
             id="weight-decay",
-            words="error with more weight decay instead, the best of three, minus error with dropout",
+            words="error without dropout at the best of three weight decays minus error with dropout",
             measure=ERROR,
-            first=WEIGHT_DECAYS,
+            first=(NO_DROPOUT, *WEIGHT_DECAYS),
             second=(DROPOUT,),
             band=ABOVE_0,
         ),
@@ -393,8 +393,8 @@ DROPOUT_CLAIM = Claim(
         "All models have the full width of 2012 and an eighth of the photos, and are trained 1.5 times as "
         "long as those of other claims, at a learning rate of 0.003: without dropout 0.01 is too much for "
         "the first updates.",
-        "Of the weight decays, the one with the lowest mean error on the validation photos counts, which "
-        "favors weight decay.",
+        "Of the weight decays (the paper's 0.0005, 3 and 10 times as much) that with the lowest mean error on "
+        "the validation photos counts, which favors weight decay.",
     ),
 )
 
