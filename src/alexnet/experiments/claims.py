@@ -393,8 +393,8 @@ DROPOUT_CLAIM = Claim(
         "All models have the full width of 2012 and an eighth of the photos, and are trained 1.5 times as "
         "long as those of other claims, at a learning rate of 0.003: without dropout 0.01 is too much for "
         "the first updates.",
-        "Of the weight decays (the paper's 0.0005, 3 and 10 times as much) that with the lowest mean error on "
-        "the validation photos counts, which favors weight decay.",
+        "Of the weight decays (the paper's 0.0005, 3 and 10 times as much) the one with the lowest mean "
+        "error on the validation photos counts, which favors weight decay.",
     ),
 )
 
