@@ -475,7 +475,7 @@ def test_without_time_only_what_is_needed_is_done_and_the_rest_is_named(
     made = fit_photos(photos, run, replace(OPTIONS, minutes=0.3, log=lines.append)).fit
     assert made.chosen == ("linear",) and made.refit == () and not made.suspects
     assert {"sift-fv", "fine-tuned"} <= {each.name for each in made.not_tried}
-    assert any(line.startswith("label errors are not searched for: that would take") for line in lines)
+    assert any("are not searched for" in line and "that would take" in line for line in lines)
     assert main(["report", str(run), "--out", str(run), "--detailed", "0"]) == 0
     page = (run / "report.html").read_text("utf-8")
     assert all(each.reason in page for each in made.not_tried)
