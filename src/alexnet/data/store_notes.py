@@ -109,7 +109,9 @@ def read_dropped(store: Path) -> list[DroppedPhoto] | None:
     return read_document(
         path,
         lambda found: [
-            DroppedPhoto(PhotoName(**each["photo"]), PhotoName(**each["stays"]), each["stamp"])
+            DroppedPhoto(
+                PhotoName(**each["photo"]), PhotoName(**each["stays"]), each["stamp"], each.get("path", "")
+            )
             for each in found
         ],
         "is damaged",
