@@ -1,7 +1,7 @@
 """The folder `notes` of a store: what `prepare` needs to continue it or to bring it up to date.
 
-For each shard a note about its photos and the sums of its pixels; readers of the store need none of it.
-Hashes find copies of photos, and changes.
+For each shard a note about its photos and the sums of its pixels; readers of the store need none of it but
+the groups of `--group-column` (`alexnet.data.groups`). Hashes find copies of photos, and changes.
 """
 
 from __future__ import annotations
