@@ -63,15 +63,19 @@ def products(read: Read, photos: int, done: Callable[[int], None] = lambda count
 
 
 def fit_least_squares(
-    products: Tensor, labels: Tensor, classes: int, groups: Tensor | None = None
+    products: Tensor,
+    labels: Tensor,
+    classes: int,
+    groups: Tensor | None = None,
+    on_penalty: Callable[[], None] = lambda: None,
 ) -> LeastSquares:
     """Classifiers that predict 1 for photos of their class and -1 for others.
 
     `products` (N, N) float64, `labels` (N,) int64. The bias is the weight of one more feature, which is 1.
     The penalty is the one with the lowest loss of calibrated probabilities for photos that are predicted by
     the classifiers of all others; these predictions follow from one fit. With `groups` (N,) int64, photos of
-    one group do not predict each other. Source: Rifkin and Lippert 2007, Notes on Regularized Least Squares,
-    MIT-CSAIL-TR-2007-025.
+    one group do not predict each other. `on_penalty()` is called before each penalty is tried. Source: Rifkin
+    and Lippert 2007, Notes on Regularized Least Squares, MIT-CSAIL-TR-2007-025.
     """
     targets = 2 * one_hot(labels, classes).double() - 1
     values, vectors = torch.linalg.eigh(products + 1)
@@ -80,6 +84,7 @@ def fit_least_squares(
     several = _groups_of_several(groups)
     best, lowest = None, float("inf")
     for penalty in PENALTIES:
+        on_penalty()
         weights = 1 / (values + penalty)
         coefficients = vectors @ (weights[:, None] * rotated)
         residuals = coefficients / (squares @ weights)[:, None]

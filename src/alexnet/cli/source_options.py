@@ -43,7 +43,11 @@ def source_options(
         str, typer.Option(metavar="FILE,...", help="The text file that labels the photos.")
     ] = "",
     image_column: Annotated[
-        str, typer.Option(metavar="NAME", help="Column of the photos in a label file, parquet or Arrow .")
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="Column of the photos in a label file, parquet or Arrow; without a header, its number.",
+        ),
     ] = "",
     label_column: Annotated[
         str,
@@ -56,8 +60,8 @@ def source_options(
         str,
         typer.Option(
             metavar="NAME",
-            help="Column of groups, such as persons, in a label file, parquet or Arrow: photos of one group "
-            "stay together when some are held out.",
+            help="Column of groups, such as persons, in a label file, parquet or Arrow; without a header, "
+            "its number. Photos of one group stay together when some are held out.",
         ),
     ] = "",
     label_numbers: Annotated[

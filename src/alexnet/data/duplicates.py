@@ -16,7 +16,7 @@ from alexnet.data.findings import DroppedPhoto, NotedPhotos, PhotoName, PhotoNot
 from alexnet.data.manifest import PrepareSettings
 from alexnet.data.prepare_shard import decode_photo
 from alexnet.data.prepare_workers import make_all
-from alexnet.data.sources.base import Source, SourceSplit, stamp_of
+from alexnet.data.sources.base import Source, SourceSplit, path_of, stamp_of
 from alexnet.data.sources.selection import Subset
 from alexnet.data.store_notes import pixels_hash
 from alexnet.errors import DataError
@@ -91,6 +91,13 @@ def drop_duplicates(
             if each is not stays:
                 gone[each.split].add(each.key)
                 dropped.append(DroppedPhoto(each, stays, noted.stamps[index]))
+    paths = {
+        (name, split.key(index)): path_of(split, index) or ""
+        for name, split in source.splits.items()
+        for index in range(len(split) if gone[name] else 0)
+        if split.key(index) in gone[name]
+    }
+    dropped = [dataclasses.replace(each, path=paths[each.photo.split, each.photo.key]) for each in dropped]
     splits = {name: _without(split, gone[name]) for name, split in source.splits.items()}
     if "train" in splits and not len(splits["train"]):
         raise DataError("all training photos are copies of photos in val or test: train would be empty")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -59,11 +59,27 @@ class DroppedPhoto:
     stays: PhotoName
     stamp: str = field(default="", compare=False)
     """Of the copy, as in `PhotoNote`; empty in the manifest."""
+    path: str = field(default="", compare=False)
+    """The same."""
 
     @property
     def contradicts(self) -> bool:
         """Whether the two are labeled as different classes."""
         return "" != self.photo.wnid != self.stays.wnid != ""
+
+
+def after_move(
+    dropped: tuple[DroppedPhoto, ...] | None, old: str, new: str, keys: Container[str] | None = None
+) -> tuple[DroppedPhoto, ...] | None:
+    """The copies after photos went from one split to another: those with these keys; None for all."""
+
+    def moved(photo: PhotoName) -> PhotoName:
+        goes = photo.split == old and (keys is None or photo.key in keys)
+        return replace(photo, split=new) if goes else photo
+
+    return dropped and tuple(
+        replace(each, photo=moved(each.photo), stays=moved(each.stays)) for each in dropped
+    )
 
 
 @dataclass(frozen=True)
@@ -110,7 +126,7 @@ class Findings:
             duplicates=replace(self.duplicates, first=duplicates),
             small_classes=dict(list(self.small_classes.items())[:LISTED]),
             one_photo_classes=self.one_photo_classes[:LISTED],
-            first_dropped=tuple(replace(each, stamp="") for each in self.first_dropped[:LISTED]),
+            first_dropped=tuple(replace(each, stamp="", path="") for each in self.first_dropped[:LISTED]),
         )
 
 

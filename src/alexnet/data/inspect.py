@@ -177,8 +177,11 @@ def describe_overview(found: Overview) -> list[str]:
 def _describe_few(photos: Mapping[str, int]) -> list[str]:
     """A line that names classes with too few photos; none if there are none."""
     few = sorted((count, wnid) for wnid, count in photos.items() if count < FEWEST_PHOTOS)
-    what = f"classes with fewer than {FEWEST_PHOTOS} photos, too few to be in train, val and test"
-    return listed(what, [f"{wnid} ({count})" for count, wnid in few])
+    names = first_few([f"{wnid} ({count})" for count, wnid in few], NAMES_LISTED)
+    what = f"fewer than {FEWEST_PHOTOS} photos, too few for `fit` to hold some out twice"
+    return (
+        [f"{counted(len(few), 'class')} {'has' if len(few) == 1 else 'have'} {what}: {names}"] if few else []
+    )
 
 
 def _describe_groups(found: GroupOverview | None) -> list[str]:

@@ -264,6 +264,11 @@ class Split:
         keys = list(chain.from_iterable(shard.keys() for shard in shards))
         return keys if self._chosen is None else [keys[index] for index in self._chosen]
 
+    def origins(self) -> list[str]:
+        """The split of the store that each image is in, in order."""
+        names = [name for name in self._names for _ in range(self.manifest.splits[name].count)]
+        return names if self._chosen is None else [names[index] for index in self._chosen]
+
     def key(self, index: int) -> str:
         """Name of the image: unique in its split, the same in every store of the same source.
 

@@ -1,7 +1,7 @@
 """The folder `notes` of a store: what `prepare` needs to continue it or to bring it up to date.
 
-For each shard a note about its photos and the sums of its pixels; readers of the store need none of it.
-Hashes find copies of photos, and changes.
+For each shard a note about its photos and the sums of its pixels; readers of the store need none of it but
+the groups of `--group-column` (`alexnet.data.groups`). Hashes find copies of photos, and changes.
 """
 
 from __future__ import annotations
@@ -109,7 +109,9 @@ def read_dropped(store: Path) -> list[DroppedPhoto] | None:
     return read_document(
         path,
         lambda found: [
-            DroppedPhoto(PhotoName(**each["photo"]), PhotoName(**each["stays"]), each["stamp"])
+            DroppedPhoto(
+                PhotoName(**each["photo"]), PhotoName(**each["stays"]), each["stamp"], each.get("path", "")
+            )
             for each in found
         ],
         "is damaged",

@@ -17,8 +17,9 @@ from sklearn.preprocessing import StandardScaler
 
 from alexnet.checksum import known_sha256
 from alexnet.data import store_notes
-from alexnet.data.findings import NotedPhotos, PhotoName
+from alexnet.data.findings import DroppedPhoto, NotedPhotos, PhotoName
 from alexnet.data.groups import photo_groups
+from alexnet.data.sources.base import existing_file
 from alexnet.data.store import Store
 from alexnet.fitting.record import Suspect
 from alexnet.models.bundle import ModelBundle
@@ -45,6 +46,8 @@ def find_suspects(store: Store, probabilities: npt.NDArray[np.float64] | None) -
     names, pairs = {each.wnid: each.name for each in store.classes}, copies_with_other_labels(store)
     others = () if probabilities is None else _predicted_otherwise(store, probabilities)
     files = _files(store, [(each.split, each.key) for each in (*chain(*pairs), *others)])
+    for each in _contradicting(store):
+        files[each.photo.split, each.photo.key] = existing_file(store.manifest.source.path, each.path)
     found = [
         Suspect(
             split=photo.split,
@@ -83,8 +86,12 @@ def copies_with_other_labels(store: Store) -> list[tuple[PhotoName, PhotoName]]:
         first, *others = [noted.name(index, store.classes) for index in indices]
         apart = {each.wnid: each for each in reversed(others) if each.wnid != first.wnid}
         found += [(each, first) for each in apart.values()]
-    dropped = store_notes.read_dropped(store.path) or []
-    return found + [(each.stays, each.photo) for each in dropped if each.contradicts]
+    return found + [(each.stays, each.photo) for each in _contradicting(store)]
+
+
+def _contradicting(store: Store) -> list[DroppedPhoto]:
+    """The copies with another label that were left out of the store."""
+    return [each for each in store_notes.read_dropped(store.path) or () if each.contradicts]
 
 
 def _predicted_otherwise(store: Store, probabilities: npt.NDArray[np.float64]) -> list[Suspect]:

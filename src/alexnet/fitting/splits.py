@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from alexnet.data.classes import NO_LABEL
+from alexnet.data.findings import after_move
 from alexnet.data.sources import Source, SourceSplit, hold_out
 from alexnet.data.sources.base import LeftOut, SplitOrigin
 from alexnet.data.store import Store
@@ -98,6 +99,7 @@ def _renamed(source: Source, old: str, new: str) -> Source:
         source,
         splits={new if name == old else name: split for name, split in source.splits.items()},
         origins={new if name == old else name: each for name, each in source.origins.items()} | {new: origin},
+        dropped=after_move(source.dropped, old, new),
     )
 
 

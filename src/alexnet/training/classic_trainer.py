@@ -384,7 +384,8 @@ class ClassicTrainer:
             self._stop_if_requested()
 
         compared = products(file.read, total, on_photos)
-        made = fit_least_squares(compared, self.labels, len(self.store.classes), self._groups())
+        classes, groups = len(self.store.classes), self._groups()
+        made = fit_least_squares(compared, self.labels, classes, groups, self._stop_if_requested)
         weights, biases = made.classifiers(file.read)
         channel.classifier.weight.copy_(weights)
         channel.classifier.bias.copy_(biases)

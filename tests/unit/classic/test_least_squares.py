@@ -9,6 +9,7 @@ from sklearn.linear_model import RidgeClassifier
 from torch import Tensor
 
 from alexnet.classic.least_squares import ROWS_AT_ONCE, LeastSquares, fit_least_squares, products
+from alexnet.errors import Stopped
 
 PHOTOS, FEATURES, CLASSES = 60, 200, 3
 
@@ -95,3 +96,16 @@ def test_a_class_with_one_photo_and_equal_photos_are_fitted() -> None:
     rows = torch.nn.functional.normalize(torch.ones(5, 4), dim=1)
     made = fit_least_squares(products(lambda few: rows[few], 5), torch.tensor([0, 0, 1, 1, 2]), 3)
     assert bool(made.coefficients.isfinite().all()) and made.scale > 0
+
+
+def test_it_can_be_stopped_between_penalties(rows: Tensor, labels: Tensor) -> None:
+    calls: list[int] = []
+
+    def on_penalty() -> None:
+        calls.append(0)
+        if len(calls) == 3:
+            raise Stopped("enough")
+
+    with pytest.raises(Stopped):
+        fit_least_squares(rows.double() @ rows.double().T, labels, CLASSES, None, on_penalty)
+    assert len(calls) == 3

@@ -253,8 +253,9 @@ def test_copies_are_dropped_before_photos_are_held_out(folder: Path, tmp_path: P
     assert main([*words, "--workers", "1"]) == 0
     printed = capfd.readouterr().err
     assert "dropped duplicates: 3, 1 of them in a different class than the photo that was kept" in printed
-    assert "train/bee/9.png, a copy of train/ant/4.png" in printed
     made = Store.open(store)
+    (split,) = (name for name in made.splits if "ant/4.png" in made.split(name).keys())  # noqa: SIM118
+    assert f"train/bee/9.png, a copy of {split}/ant/4.png" in printed
     assert sorted(made.split("train").keys() + made.split("val").keys()) == sorted(
         [f"ant/{number}.png" for number in range(9)] + [f"bee/{number}.png" for number in range(8)]
     )

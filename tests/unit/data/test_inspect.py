@@ -255,7 +255,7 @@ def test_classes_with_too_few_photos_are_named(tmp_path: Path, capsys: pytest.Ca
     few = {f"{name}/{n}.jpg": make.photo(n) for name, count in (("ant", 5), ("bee", 1)) for n in range(count)}
     make.write(tmp_path / "few", few | {f"cow/{n}.jpg": make.photo(n) for n in range(3)})
     assert main(["inspect", str(tmp_path / "few")]) == 0
-    line = "classes with fewer than 4 photos, too few to be in train, val and test: 2: bee (1), cow (3)"
+    line = "2 classes have fewer than 4 photos, too few for `fit` to hold some out twice: bee (1), cow (3)"
     assert line in capsys.readouterr().out.splitlines()
     make.write(tmp_path / "enough", {f"{name}/{n}.jpg": make.photo(n) for name in "ab" for n in range(4)})
     assert main(["inspect", str(tmp_path / "enough")]) == 0

@@ -758,6 +758,7 @@ def test_a_column_names_groups(tmp_path: Path) -> None:
     )
     options = SourceOptions(group_column="person")
     source = read(tmp_path / "1", FLAT | {"train.csv": rows.encode()}, options)
+    assert source.origins["train"].other_columns == ()
     split = source.splits["train"]
     groups = {split.key(index): group_of(split, index) for index in range(len(split))}
     assert groups == {"ant/1.jpg": "p1", "ant/3.jpg": "", "bee/2.jpg": "p2", "bee/4.jpg": "p1"}
@@ -790,6 +791,11 @@ def test_groups_that_cannot_be_known_are_refused(tmp_path: Path) -> None:
     files["train.csv"] += f"{ROWS[0][0]},{ROWS[0][1]},q\n".encode()
     message = refusal(tmp_path, files, SourceOptions(group_column="person"))
     assert "column person of train.csv has two groups for 1 photo: train/1.jpg (p, line 6: q)" in message
+    message = refusal(tmp_path, files, SourceOptions(group_column="file"))
+    assert "--group-column file: this column of train.csv names the photos" in message
+    files["train.csv"] = rows.replace(",p\n", ",\n").encode()
+    message = refusal(tmp_path, files, SourceOptions(group_column="person"))
+    assert "--group-column person: this column of train.csv is empty" in message
 
 
 def test_a_table_of_groups_with_other_columns_leaves_the_folders_their_classes(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from alexnet.data.prepare import prepare
 from alexnet.data.sources import Box, Example, Source, SourceOptions, filter_classes, hold_out, open_source
 from alexnet.data.store import Store
 from alexnet.data.subset import grouped_split, stratified_split
-from alexnet.errors import CommandError
+from alexnet.errors import CommandError, DataError
 
 RAW = PrepareSettings(side=16, encoding="raw")
 
@@ -278,6 +279,36 @@ def test_a_column_of_groups_is_held_out_whole_and_known_to_the_store(tmp_path: P
     assert main(words) == 0
     renamed = groups_in(Store.open(tmp_path / "store"))
     assert {name for name in renamed if name.startswith("group")} == {"group q0", "group q1", "group q2"}
+
+
+def test_photos_of_joined_splits_keep_their_groups_and_those_without_are_their_own(tmp_path: Path) -> None:
+    """The files of both splits have the same names; the last ones have no group."""
+    photos = tmp_path / "photos"
+    for split, names in (("train", ["p", "q", ""]), ("val", ["q", "r", ""])):
+        people(photos / split, {"ant": 3, "bee": 3}, names.__getitem__)
+    made = prepare(
+        open_source(photos, options=SourceOptions(group_column="person")), tmp_path / "s", RAW, workers=1
+    )
+    joined = made.joined(["train", "val"])
+    own = [
+        [
+            "group p",
+            "group q",
+            f"photo {split}/ant/ant2.png",
+            "group p",
+            "group q",
+            f"photo {split}/bee/bee2.png",
+        ]
+        for split in ("train", "val")
+    ]
+    own[1] = [{"group p": "group q", "group q": "group r"}.get(name, name) for name in own[1]]
+    assert photo_groups(made, joined) == own[0] + own[1]
+    assert photo_groups(made, joined.part(np.array([7, 0]))) == ["group r", "group p"]
+    shutil.rmtree(made.path / "notes")
+    with pytest.raises(
+        DataError, match=r"lacks the group of train/ant/ant0\.png: delete the store and prepare"
+    ):
+        photo_groups(made, joined)
 
 
 def test_groups_of_a_pattern_are_known_to_the_store(tmp_path: Path) -> None:

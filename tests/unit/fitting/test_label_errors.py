@@ -11,16 +11,20 @@ import pytest
 import tiny
 
 from alexnet.checksum import known_sha256
-from alexnet.data.prepare import prepare_source
+from alexnet.data.duplicates import drop_duplicates
+from alexnet.data.prepare import prepare, prepare_source
+from alexnet.data.sources import open_source
 from alexnet.data.store import Store
 from alexnet.fitting.label_errors import (
     find_suspects,
     fisher_probabilities,
+    labels_of,
     out_of_fold_probabilities,
     ranking,
     suspicious,
 )
 from alexnet.fitting.record import Fit
+from alexnet.fitting.splits import with_three_splits
 from alexnet.report.sections.fit import suspects_table
 from alexnet.runs import predictions
 from alexnet.runs.predictions import Predictions, left_out_path
@@ -155,7 +159,31 @@ def _fit(*suspects: object) -> Fit:
 def test_dropped_copies_count(copies: Path) -> None:
     (found,) = find_suspects(_prepared(copies, drop_duplicates=True), None)
     assert (found.label, found.predicted, found.reason) == ("class0", "class1", "copy")
-    assert found.path == str(copies / "class0" / "3.png") and found.copy_of == "train/class1/copy.png"
+    assert found.path == str(copies / "class0" / "3.png") and found.copy_of == str(
+        copies / "class1" / "copy.png"
+    )
+
+
+@pytest.mark.parametrize("has_val", [False, True])
+def test_a_held_out_photo_with_a_dropped_copy_is_listed_once(tmp_path: Path, has_val: bool) -> None:
+    """Also where the source's own `val`, which becomes `test`, has a photo of that name."""
+    folder = tiny.photos(tmp_path / "all")
+    photos, train = folder if has_val else folder / "train", folder / "train"
+    splits = with_three_splits(open_source(photos)).splits
+    keys = {name: [split.key(index) for index in range(len(split))] for name, split in splits.items()}
+    held_out = [key for key in keys["val"] if key.startswith("class0")]
+    key = next(key for key in held_out if not has_val or key in keys["test"])
+    shutil.copy(train / key, train / "class1" / "copy.png")
+    source = open_source(photos)
+    source = with_three_splits(drop_duplicates(source, source.settings, {}, workers=1))
+    store = prepare(source, tmp_path / "store", source.settings, workers=1)
+    labels = labels_of(store)
+    probabilities = np.full((len(labels), 3), 0.01)
+    probabilities[np.arange(len(labels)), labels] = 0.98
+    before = [(name, each) for name in store.splits for each in store.split(name).keys()]  # noqa: SIM118
+    probabilities[before.index(("val", key))] = (0.01, 0.98, 0.01)
+    found = [(each.split, each.path, each.copy_of) for each in find_suspects(store, probabilities)]
+    assert found == [("val", str(train / key), str(train / "class1" / "copy.png"))]
 
 
 @pytest.fixture

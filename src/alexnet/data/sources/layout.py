@@ -317,9 +317,8 @@ def _choose_level(photos: ArrangedPhotos, files: MetadataFiles, options: SourceO
         return _ClassLevel(levels[0])
     doubtful = len(levels) > 1 or are_modalities(highest) or are_parts(highest)
     relevant = [each for each in tables if not each.rejected and len(each.labels) >= _RELEVANT * len(numbers)]
-    if (
-        options.group_column
-    ):  # the table was named for its groups; only a known column of labels tells classes
+    # The table was named for its groups: only a known column of labels tells classes.
+    if options.group_column:
         relevant = [each for each in relevant if is_label_header(each.label_column)]
     agreeing = [level for level in levels if relevant and _agree(photos, numbers, relevant, level)]
     if not doubtful and (not relevant or agreeing):

@@ -303,17 +303,26 @@ class PhotoLabels:
     def groups(self) -> list[str]:
         """(N,) what the column of `--group-column` has for each photo; empty without the option.
 
-        CommandError if no file that names photos has that column, DataError for two groups of one photo.
+        CommandError if no file that names photos has that column, or it names the photos or nothing;
+        DataError for two groups of one photo.
         """
         if not self.options.group_column:
             return []
-        found, files = [""] * len(self.photos.files), dict[str, None]()
+        found, files, empty = [""] * len(self.photos.files), dict[str, None](), list[str]()
+        option = f"--group-column {self.options.group_column}"
         for split in self.photos.arrangement.splits:
             numbers = self.photos.of(split)
             index = PhotoIndex(self.photos.paths(numbers))
             for text in self._texts_about(split):
                 table = read_table(text, index, self.options)
-                if table is None or not table.groups:
+                if table is None or not table.group_column:
+                    continue
+                if table.group_column == table.image_column:
+                    raise CommandError(
+                        f"{option}: this column of {text.file} names the photos: choose one that names groups"
+                    )
+                if not table.groups:
+                    empty.append(text.file)
                     continue
                 files[text.file] = None
                 two = list(table.two_groups)
@@ -325,8 +334,12 @@ class PhotoLabels:
                         f"{self.where}: column {self.options.group_column} of {text.file} has two groups for "
                         f"{counted(len(two), 'photo')}: {first_few(two, CLASSES_SHOWN)}: keep one for each"
                     )
+        if not files and empty:
+            raise CommandError(
+                f"{option}: this column of {empty[0]} is empty: fill it in, or name another one"
+            )
         if not files:
-            raise CommandError(f"--group-column {self.options.group_column}: {self.no_such_column()}")
+            raise CommandError(f"{option}: {self.no_such_column()}")
         self.known += map(self.file_number, files)
         return found
 

@@ -104,6 +104,8 @@ class PhotoTable:
     """What that column has beside words for splits."""
     columns: tuple[str, ...] = ()
     """All columns: their headers, or their numbers from `1`."""
+    group_column: str = ""
+    """The header of the column of `--group-column`, or its number; empty if there is none."""
     groups: Mapping[int, str] = field(default_factory=dict[int, str])
     """What `--group-column` has for each photo; empty without that column."""
     two_groups: tuple[str, ...] = ()
@@ -111,8 +113,8 @@ class PhotoTable:
 
     @property
     def other_columns(self) -> tuple[str, ...]:
-        """The columns that have neither photos nor labels nor splits."""
-        used = {self.image_column, self.label_column, self.split_column}
+        """The columns that have neither photos nor labels, splits or groups."""
+        used = {self.image_column, self.label_column, self.split_column, self.group_column}
         return tuple(column for column in self.columns if column not in used)
 
     @property
@@ -335,6 +337,7 @@ def _table(
         split_column=split_name,
         unknown_splits=tuple(unknown_splits),
         columns=tuple(header or map(str, range(1, width + 1))),
+        group_column="" if grouped is None else header[grouped] if header else str(grouped + 1),
         groups=groups,
         two_groups=tuple(two_groups),
     )

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from alexnet.data.classes import NO_LABEL, Class
+from alexnet.data.findings import after_move
 from alexnet.data.sources.base import (
     Example,
     Labels,
@@ -185,7 +186,12 @@ def hold_out(source: Source, fraction: float, group_by: str = "") -> Source:
     if len(val):
         splits["val"], origins["val"] = Subset(photos, val), SplitOrigin(held_out=fraction)
     return dataclasses.replace(
-        source, splits=splits, origins=origins, val_fraction=fraction, group_by=group_by
+        source,
+        splits=splits,
+        origins=origins,
+        val_fraction=fraction,
+        group_by=group_by,
+        dropped=after_move(source.dropped, "train", "val", {keys[index] for index in val.tolist()}),
     )
 
 
