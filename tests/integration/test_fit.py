@@ -19,7 +19,7 @@ from alexnet.cli.main import main
 from alexnet.config import RunConfig
 from alexnet.data.store import Store, training_images
 from alexnet.errors import Busy, CommandError, Diverged, Stopped
-from alexnet.evaluation.calibration import CalibrateOptions, calibrate
+from alexnet.evaluation.calibration import calibrate
 from alexnet.evaluation.predictor import load
 from alexnet.fitting import candidates as fitting_candidates
 from alexnet.fitting import fit as fitting
@@ -101,14 +101,12 @@ def test_what_is_chosen_is_trained_again_with_the_photos_that_chose(
     both = training_images(store, config.data)
     assert len(both) == made.splits["train"] + made.splits["val"]
     assert {*both.keys()} == {*store.split("train").keys(), *store.split("val").keys()}
-    held_out = calibrate(
-        fitted, options=CalibrateOptions(predicted_by=[fitted / name for name in made.chosen])
-    )
+    held_out = calibrate(fitted)
     assert load(fitted, "cpu").calibration == held_out
     assert held_out.predicted_by == tuple(f"../{name}" for name in made.chosen) or len(made.chosen) > 1
     assert _shows_calibration(fitted, tmp_path / "page")
     with pytest.raises(CommandError, match="was trained on val, too"):
-        calibrate(fitted)
+        calibrate(fitted / made.refit[0])
     shutil.copytree(fitted, tmp_path / "run")
     assert main(["calibrate", str(tmp_path / "run"), "--accuracy", "0.5"]) == 0
     names = " and ".join(made.chosen)
@@ -220,9 +218,13 @@ def test_the_mean_of_several_candidates_is_calibrated(fitted: Path, tmp_path: Pa
 
 def _shows_calibration(run: Path, out: Path) -> bool:
     """Whether the report has the reliability before and after the calibration."""
-    assert main(["report", str(run), "--out", str(out), "--detailed", "0"]) == 0
-    page = (out / "report.html").read_text("utf-8")
+    page = _page(run, out)
     return "before: calibration error" in page and "after: calibration error" in page
+
+
+def _page(run: Path, out: Path) -> str:
+    assert main(["report", str(run), "--out", str(out), "--detailed", "0"]) == 0
+    return (out / "report.html").read_text("utf-8")
 
 
 def test_what_is_missing_is_named(photos: Path, tmp_path: Path) -> None:
@@ -448,10 +450,15 @@ def test_a_fit_without_time_for_ten_crops_is_calibrated(
     fit_photos(photos, tmp_path / "run", replace(OPTIONS, minutes=0.1, log=lines.append))
     told = [line for line in lines if "with the center crop, which is also what it predicts with" in line]
     assert len(told) == 1
-    predictor, made = load(tmp_path / "run", "cpu"), Fit.read(tmp_path / "run")
-    assert predictor.calibration_for() is not None and str(predictor.default_views) == made.views == "center"
+    predictor = load(tmp_path / "run", "cpu")
+    assert predictor.calibration_for() is not None and str(predictor.default_views) == "center"
     result, *_ = alexnet.evaluate(tmp_path / "run", device="cpu")
     assert str(result.views) == "center"
+    assert "use the center crop" in _page(tmp_path / "run", tmp_path / "page")
+    monkeypatch.setattr(fitting, "TEN_CROPS_COST", 0.0)
+    fit_photos(photos, tmp_path / "run", RESUMED)
+    assert str(load(tmp_path / "run", "cpu").default_views) == "ten"
+    assert "use the views ten" in _page(tmp_path / "run", tmp_path / "page")
 
 
 def test_views_that_are_not_calibrated_are_named(
@@ -462,7 +469,7 @@ def test_views_that_are_not_calibrated_are_named(
     assert main([*words, views]) == 0
     assert "not calibrated" not in capsys.readouterr().err
     assert main([*words, "multi-crop"]) == 0
-    noted = f"note: the probabilities of these views are not calibrated; those of --views {views} are"
+    noted = f"not calibrated, but those of the views {views}: for these omit --views and --scales"
     assert noted in capsys.readouterr().err
 
 
@@ -549,5 +556,5 @@ def test_json_is_alone_on_standard_output(
     ]
     assert main(words) == 0
     out, err = capsys.readouterr()
-    assert json.loads(out)["fit"]["views"] in ("ten", "center")
+    assert json.loads(out)["evaluations"][-1]["split"] == "test"
     assert "photos/s in training" in err and "linear: " in err

@@ -44,7 +44,8 @@ def command(
         float,
         typer.Option(
             min=0.1,
-            help="Time for everything in minutes, kept to within about a fifth; half a minute is the least.",
+            help="Time for everything in minutes, kept to within about a fifth; it takes half a minute at "
+            "least.",
         ),
     ] = 10.0,
     resume: Annotated[

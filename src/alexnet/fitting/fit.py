@@ -39,8 +39,8 @@ from alexnet.evaluation.run_evaluation import (
     EvaluateOptions,
     Evaluation,
     class_predictions,
-    default_views_of,
     evaluate_runs,
+    uncalibrated_views_of,
 )
 from alexnet.fitting.candidates import (
     LINEAR,
@@ -237,7 +237,7 @@ class _Fitting:
         export(self.run / state.members[0], self.run / MODEL_FILE)
         validated = [predictions[name] for name in chosen]
         suspects = self._suspects(store, state, validated, [each.predictions for each in evaluations])
-        state = replace(state, views=str(views), suspects=suspects, used_minutes=self._used_minutes())
+        state = replace(state, suspects=suspects, used_minutes=self._used_minutes())
         state.write(self.run)
         minutes = (time.monotonic() - self.start) / 60
         return FitResult(state, tuple(evaluations if len(chosen) > 1 else evaluations[:1]), minutes)
@@ -268,11 +268,9 @@ class _Fitting:
         again = took * counts.refit if trained_on == photos[TRAIN] else 0.0
         planned = plan(counts, seconds, self.speed, self.seed, done, again)
         self._log_plan(planned, seconds, state)
-        state, start, planned_for = (
-            replace(state, not_tried=planned.not_tried),
-            time.monotonic(),
-            START_SECONDS,
-        )
+        state = replace(state, not_tried=planned.not_tried)
+        start = time.monotonic()
+        planned_for = START_SECONDS
         for candidate in planned.candidates:
             used = time.monotonic() - start
             late = max(0.0, used - planned_for - planned.spare)
@@ -281,7 +279,7 @@ class _Fitting:
             )
             planned_for += candidate.seconds + START_SECONDS
             if within is None:
-                state = self._left_out(state, candidate.name, "no time left for it")
+                state = self._left_out(state, self._directory(candidate, state), "no time left for it")
                 continue
             if within.config != candidate.config:
                 shorter = f"{duration(within.seconds)} instead of {duration(candidate.seconds)}"
@@ -410,7 +408,7 @@ class _Fitting:
         They are those of the chosen models, or the center crop where there is no time for more. `made` are
         their predictions with that crop, which know how long they took.
         """
-        usual = default_views_of(chosen)
+        usual = uncalibrated_views_of(chosen)  # an earlier round had less time
         if usual == CENTER:
             return usual
         tested = photos[VALIDATION] + photos[TEST]
