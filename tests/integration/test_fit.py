@@ -25,7 +25,7 @@ from alexnet.fitting import candidates as fitting_candidates
 from alexnet.fitting import fit as fitting
 from alexnet.fitting.candidates import Speed
 from alexnet.fitting.fit import FitOptions, fit_photos
-from alexnet.fitting.record import Fit
+from alexnet.fitting.record import Fit, NotTried
 from alexnet.fitting.speed import FisherSpeed
 from alexnet.io import exclusive_lock
 from alexnet.runs.calibration import tempered
@@ -418,6 +418,79 @@ def test_more_minutes_train_again_from_the_weights_that_are_there(
     assert made.used_minutes > Fit.read(fitted).used_minutes
 
 
+def test_more_minutes_train_linear_again_if_it_then_has_more_photos(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, lines, slow = tmp_path / "run", list[str](), replace(SPEED, network=1.0, last_layer=100.0)
+    monkeypatch.setattr(fitting_candidates, "LINEAR_PHOTOS", 6)
+    monkeypatch.setattr(fitting, "measure_speed", lambda counts, device: slow)
+    told = "no time to train linear on all photos: it was trained on 6 of them"
+    short = replace(OPTIONS, minutes=0.3, log=lines.append)
+    fit_photos(photos, run, short)
+    assert lines.count(told) == 1
+    again = fit_photos(photos, run, replace(short, resume=True)).fit
+    assert lines.count(told) == 1 and [each.name for each in again.candidates] == ["linear"]
+    monkeypatch.setattr(fitting, "measure_speed", lambda counts, device: SPEED)
+    monkeypatch.setattr(fitting, "shortened", lambda *_: None)
+    made = fit_photos(photos, run, RESUMED).fit
+    assert {each.name: each.photos for each in made.candidates} == {
+        "linear": 6,
+        "linear-3": made.splits["train"],
+    }
+    assert NotTried("fine-tuned-3", "no time left for it") in made.not_tried
+
+
+def test_a_candidate_that_was_stopped_keeps_its_number_of_photos(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, lines, train = tmp_path / "run", list[str](), fitting.train
+
+    def stops(config: Any, store: Any, place: Path, **options: Any) -> Any:
+        try:
+            options["minutes"] = 1e-9
+            return train(config, store, place, **options)
+        except Stopped as stopped:
+            raise Stopped("stopped by SIGTERM") from stopped
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fitting_candidates, "LINEAR_PHOTOS", 6)
+        patch.setattr(fitting, "measure_speed", lambda counts, device: replace(SPEED, last_layer=1e6))
+        patch.setattr(fitting, "train", stops)
+        with pytest.raises(Stopped):
+            fit_photos(photos, run, OPTIONS)
+    monkeypatch.setattr(fitting, "plan", _stopped)
+    with pytest.raises(Stopped):
+        fit_photos(photos, run, replace(RESUMED, log=lines.append))
+    (linear,) = Fit.read(run).candidates
+    assert linear.photos == 6 and "6" not in linear.title
+    assert "linear: continued as it was begun, on 6 of the photos" in lines
+
+
+def _stopped(*_: Any) -> Any:
+    raise Stopped("stopped by SIGTERM")
+
+
+def test_time_is_reserved_for_a_refit_that_is_missing(
+    fitted: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, reserved = tmp_path / "run", list[float]()
+    shutil.copytree(fitted, run)
+    shutil.rmtree(run / "linear-refit", ignore_errors=True)
+    made = Fit.read(run)
+    replace(made, candidates=tuple(replace(each, seconds=8.0) for each in made.candidates)).write(run)
+
+    def planned(*given: Any) -> Any:
+        reserved.append(given[-1])
+        raise Stopped("stopped by SIGTERM")
+
+    monkeypatch.setattr(fitting, "plan", planned)
+    for _ in range(2):
+        with pytest.raises(Stopped):
+            fit_photos(photos, run, RESUMED)
+        shutil.copytree(run / "linear", run / "linear-refit", dirs_exist_ok=True)
+    assert reserved == [8 * (1 + made.splits["val"] / made.splits["train"]), 0.0]
+
+
 def test_corrected_photos_are_trained_on_from_the_beginning(
     fitted: Path, photos: Path, tmp_path: Path
 ) -> None:
@@ -482,7 +555,7 @@ def test_without_time_only_what_is_needed_is_done_and_the_rest_is_named(
     made = fit_photos(photos, run, replace(OPTIONS, minutes=0.3, log=lines.append)).fit
     assert made.chosen == ("linear",) and made.refit == () and not made.suspects
     assert {"sift-fv", "fine-tuned"} <= {each.name for each in made.not_tried}
-    assert any(line.startswith("label errors are not searched for: that would take") for line in lines)
+    assert any("are not searched for" in line and "that would take" in line for line in lines)
     assert main(["report", str(run), "--out", str(run), "--detailed", "0"]) == 0
     page = (run / "report.html").read_text("utf-8")
     assert all(each.reason in page for each in made.not_tried)
