@@ -19,13 +19,13 @@ from alexnet.cli.main import main
 from alexnet.config import RunConfig
 from alexnet.data.store import Store, training_images
 from alexnet.errors import Busy, CommandError, Diverged, Stopped
-from alexnet.evaluation.calibration import CalibrateOptions, calibrate
+from alexnet.evaluation.calibration import calibrate
 from alexnet.evaluation.predictor import load
 from alexnet.fitting import candidates as fitting_candidates
 from alexnet.fitting import fit as fitting
 from alexnet.fitting.candidates import Speed
 from alexnet.fitting.fit import FitOptions, fit_photos
-from alexnet.fitting.record import Fit
+from alexnet.fitting.record import Fit, NotTried
 from alexnet.fitting.speed import FisherSpeed
 from alexnet.io import exclusive_lock
 from alexnet.runs.calibration import tempered
@@ -101,14 +101,12 @@ def test_what_is_chosen_is_trained_again_with_the_photos_that_chose(
     both = training_images(store, config.data)
     assert len(both) == made.splits["train"] + made.splits["val"]
     assert {*both.keys()} == {*store.split("train").keys(), *store.split("val").keys()}
-    held_out = calibrate(
-        fitted, options=CalibrateOptions(predicted_by=[fitted / name for name in made.chosen])
-    )
+    held_out = calibrate(fitted)
     assert load(fitted, "cpu").calibration == held_out
     assert held_out.predicted_by == tuple(f"../{name}" for name in made.chosen) or len(made.chosen) > 1
     assert _shows_calibration(fitted, tmp_path / "page")
     with pytest.raises(CommandError, match="was trained on val, too"):
-        calibrate(fitted)
+        calibrate(fitted / made.refit[0])
     shutil.copytree(fitted, tmp_path / "run")
     assert main(["calibrate", str(tmp_path / "run"), "--accuracy", "0.5"]) == 0
     names = " and ".join(made.chosen)
@@ -220,9 +218,13 @@ def test_the_mean_of_several_candidates_is_calibrated(fitted: Path, tmp_path: Pa
 
 def _shows_calibration(run: Path, out: Path) -> bool:
     """Whether the report has the reliability before and after the calibration."""
-    assert main(["report", str(run), "--out", str(out), "--detailed", "0"]) == 0
-    page = (out / "report.html").read_text("utf-8")
+    page = _page(run, out)
     return "before: calibration error" in page and "after: calibration error" in page
+
+
+def _page(run: Path, out: Path) -> str:
+    assert main(["report", str(run), "--out", str(out), "--detailed", "0"]) == 0
+    return (out / "report.html").read_text("utf-8")
 
 
 def test_what_is_missing_is_named(photos: Path, tmp_path: Path) -> None:
@@ -416,6 +418,79 @@ def test_more_minutes_train_again_from_the_weights_that_are_there(
     assert made.used_minutes > Fit.read(fitted).used_minutes
 
 
+def test_more_minutes_train_linear_again_if_it_then_has_more_photos(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, lines, slow = tmp_path / "run", list[str](), replace(SPEED, network=1.0, last_layer=100.0)
+    monkeypatch.setattr(fitting_candidates, "LINEAR_PHOTOS", 6)
+    monkeypatch.setattr(fitting, "measure_speed", lambda counts, device: slow)
+    told = "no time to train linear on all photos: it was trained on 6 of them"
+    short = replace(OPTIONS, minutes=0.3, log=lines.append)
+    fit_photos(photos, run, short)
+    assert lines.count(told) == 1
+    again = fit_photos(photos, run, replace(short, resume=True)).fit
+    assert lines.count(told) == 1 and [each.name for each in again.candidates] == ["linear"]
+    monkeypatch.setattr(fitting, "measure_speed", lambda counts, device: SPEED)
+    monkeypatch.setattr(fitting, "shortened", lambda *_: None)
+    made = fit_photos(photos, run, RESUMED).fit
+    assert {each.name: each.photos for each in made.candidates} == {
+        "linear": 6,
+        "linear-3": made.splits["train"],
+    }
+    assert NotTried("fine-tuned-3", "no time left for it") in made.not_tried
+
+
+def test_a_candidate_that_was_stopped_keeps_its_number_of_photos(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, lines, train = tmp_path / "run", list[str](), fitting.train
+
+    def stops(config: Any, store: Any, place: Path, **options: Any) -> Any:
+        try:
+            options["minutes"] = 1e-9
+            return train(config, store, place, **options)
+        except Stopped as stopped:
+            raise Stopped("stopped by SIGTERM") from stopped
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fitting_candidates, "LINEAR_PHOTOS", 6)
+        patch.setattr(fitting, "measure_speed", lambda counts, device: replace(SPEED, last_layer=1e6))
+        patch.setattr(fitting, "train", stops)
+        with pytest.raises(Stopped):
+            fit_photos(photos, run, OPTIONS)
+    monkeypatch.setattr(fitting, "plan", _stopped)
+    with pytest.raises(Stopped):
+        fit_photos(photos, run, replace(RESUMED, log=lines.append))
+    (linear,) = Fit.read(run).candidates
+    assert linear.photos == 6 and "6" not in linear.title
+    assert "linear: continued as it was begun, on 6 of the photos" in lines
+
+
+def _stopped(*_: Any) -> Any:
+    raise Stopped("stopped by SIGTERM")
+
+
+def test_time_is_reserved_for_a_refit_that_is_missing(
+    fitted: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, reserved = tmp_path / "run", list[float]()
+    shutil.copytree(fitted, run)
+    shutil.rmtree(run / "linear-refit", ignore_errors=True)
+    made = Fit.read(run)
+    replace(made, candidates=tuple(replace(each, seconds=8.0) for each in made.candidates)).write(run)
+
+    def planned(*given: Any) -> Any:
+        reserved.append(given[-1])
+        raise Stopped("stopped by SIGTERM")
+
+    monkeypatch.setattr(fitting, "plan", planned)
+    for _ in range(2):
+        with pytest.raises(Stopped):
+            fit_photos(photos, run, RESUMED)
+        shutil.copytree(run / "linear", run / "linear-refit", dirs_exist_ok=True)
+    assert reserved == [8 * (1 + made.splits["val"] / made.splits["train"]), 0.0]
+
+
 def test_corrected_photos_are_trained_on_from_the_beginning(
     fitted: Path, photos: Path, tmp_path: Path
 ) -> None:
@@ -448,10 +523,15 @@ def test_a_fit_without_time_for_ten_crops_is_calibrated(
     fit_photos(photos, tmp_path / "run", replace(OPTIONS, minutes=0.1, log=lines.append))
     told = [line for line in lines if "with the center crop, which is also what it predicts with" in line]
     assert len(told) == 1
-    predictor, made = load(tmp_path / "run", "cpu"), Fit.read(tmp_path / "run")
-    assert predictor.calibration_for() is not None and str(predictor.default_views) == made.views == "center"
+    predictor = load(tmp_path / "run", "cpu")
+    assert predictor.calibration_for() is not None and str(predictor.default_views) == "center"
     result, *_ = alexnet.evaluate(tmp_path / "run", device="cpu")
     assert str(result.views) == "center"
+    assert "use the center crop" in _page(tmp_path / "run", tmp_path / "page")
+    monkeypatch.setattr(fitting, "TEN_CROPS_COST", 0.0)
+    fit_photos(photos, tmp_path / "run", RESUMED)
+    assert str(load(tmp_path / "run", "cpu").default_views) == "ten"
+    assert "use the views ten" in _page(tmp_path / "run", tmp_path / "page")
 
 
 def test_views_that_are_not_calibrated_are_named(
@@ -462,7 +542,7 @@ def test_views_that_are_not_calibrated_are_named(
     assert main([*words, views]) == 0
     assert "not calibrated" not in capsys.readouterr().err
     assert main([*words, "multi-crop"]) == 0
-    noted = f"note: the probabilities of these views are not calibrated; those of --views {views} are"
+    noted = f"not calibrated, but those of the views {views}: for these omit --views and --scales"
     assert noted in capsys.readouterr().err
 
 
@@ -549,5 +629,5 @@ def test_json_is_alone_on_standard_output(
     ]
     assert main(words) == 0
     out, err = capsys.readouterr()
-    assert json.loads(out)["fit"]["views"] in ("ten", "center")
+    assert json.loads(out)["evaluations"][-1]["split"] == "test"
     assert "photos/s in training" in err and "linear: " in err

@@ -48,16 +48,13 @@ def command(
     from typing import cast
 
     from alexnet.evaluation.calibration import CalibrateOptions, calibrate
-    from alexnet.fitting.record import Fit
     from alexnet.progress import ProgressBar
     from alexnet.runs.calibration import CALIBRATION_FILE, describe_calibration
-    from alexnet.runs.run_dir import is_fit, members_of
+    from alexnet.runs.run_dir import members_of
 
-    fit = Fit.read(run) if is_fit(run) else None
     options = CalibrateOptions(
         views=view_set(views, scales),
         accuracy=accuracy,
-        predicted_by=[run / name for name in fit.chosen] if fit is not None and fit.refit else (),
         device=device,
         batch_size=batch,
         progress=cast(ProgressBar, partial(progress_bar, unit="images", silent=as_json)),

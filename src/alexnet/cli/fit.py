@@ -128,6 +128,7 @@ _COLUMNS = {
     "candidate": str,
     "title": str,
     "recipe": str,
+    "photos": int,
     "chosen": bool,
     "seconds": float,
     "epochs": int,

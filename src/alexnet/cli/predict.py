@@ -132,8 +132,8 @@ def command(
     least = _min_score(min_score, predictor, chosen)
     if calibration is not None and predictor.calibration_for(chosen) is None:
         write_notes(
-            "note: the probabilities of these views are not calibrated; those of --views "
-            f"{calibration.views.name} are"
+            "note: the probabilities of these views are not calibrated, but those of the views "
+            f"{calibration.views}: for these omit --views and --scales"
         )
     elif calibration is not None and min_score == "auto":
         write_notes(_described_score(calibration))
@@ -213,14 +213,14 @@ def _min_score(text: str, predictor: Predictor, views: ViewSet) -> float | None:
         )
     if predictor.calibration_for(views) is None:
         raise CommandError(
-            f"--min-score auto needs the views of the calibration: type --views {calibration.views.name}, or "
-            "calibrate again with other --views"
+            f"--min-score auto needs the views of the calibration, {calibration.views}: omit --views and "
+            "--scales, or calibrate again with other --views"
         )
     if calibration.min_score is None:
         raise CommandError(
             f"no minimum score reached an accuracy of {100 * calibration.wanted_accuracy:g} % on the "
             f"{counted(calibration.images, 'photo')} of {calibration.store} {calibration.split}: type a "
-            "number, or a lower accuracy, such as alexnet calibrate RUN --accuracy 0.9"
+            "number, or calibrate again for a lower accuracy: alexnet calibrate RUN --accuracy N"
         )
     return calibration.min_score
 

@@ -24,7 +24,7 @@ def progress_bar(
     """`with progress_bar("preparing", 1000, unit="images") as advance: advance(32)`.
 
     `total` is None if it is unknown; `done` units were done before (a resumed run); `silent` shows nothing,
-    for `--json`.
+    for `--json`; only `fit` shows its progress then, too, since it takes minutes.
     """
     if silent:
         return _nothing()

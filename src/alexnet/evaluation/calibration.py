@@ -30,12 +30,13 @@ from alexnet.evaluation.run_evaluation import (
     trained_config,
 )
 from alexnet.evaluation.views import parse_views, with_default
+from alexnet.fitting.record import Fit
 from alexnet.hardware import choose_device, describe_device
 from alexnet.progress import ProgressBar, no_progress_bar
 from alexnet.runs.calibration import Calibration, calibrated_updates, tempered, write_calibration
 from alexnet.runs.predictions import Predictions
 from alexnet.runs.results import ViewSet
-from alexnet.runs.run_dir import RunDir, members_of
+from alexnet.runs.run_dir import RunDir, is_fit, members_of
 from alexnet.tasks.config import task_info
 from alexnet.text import counted
 
@@ -146,7 +147,7 @@ class CalibrateOptions:
     """The views to calibrate; empty for those that `predict` uses by default."""
     predicted_by: Sequence[Path] = ()
     """Runs whose mean is calibrated in place of that of the run itself: its models before they were also
-    trained on these photos."""
+    trained on these photos. A finished fit knows them."""
     accuracy: float = WANTED_ACCURACY
     """Wanted accuracy of the photos that the minimum score keeps, above 0 and at most 1."""
     device: torch.device | str = "auto"
@@ -171,7 +172,8 @@ def calibrate(
     """
     folders = [RunDir.open(each) for each in members_of([Path(run)])]
     calibrated = folders[0] if len(folders) == 1 else RunDir(Path(run))
-    folders = list(map(RunDir.open, options.predicted_by)) or folders
+    held_out = [RunDir.open(each) for each in options.predicted_by or _held_out_models(Path(run))]
+    folders = held_out or folders
     if not 0 < options.accuracy <= 1:
         raise CommandError(f"accuracy {options.accuracy:g} must be above 0 and at most 1, such as 0.95")
     for config in map(trained_config, folders):
@@ -208,9 +210,7 @@ def calibrate(
         fit_calibration(made, options.accuracy),
         store=opened.path.resolve().name,
         updates=calibrated_updates(calibrated.path),
-        predicted_by=tuple(
-            os.path.relpath(RunDir.open(each).path, calibrated.path) for each in options.predicted_by
-        ),
+        predicted_by=tuple(os.path.relpath(each.path, calibrated.path) for each in held_out),
     )
     wrong = int((metrics.true_ranks(made.probabilities, made.labels) > 0).sum())
     if found.images < FEW_PHOTOS or not wrong:
@@ -220,6 +220,12 @@ def calibrate(
         )
     write_calibration(calibrated, found)
     return found
+
+
+def _held_out_models(run: Path) -> list[Path]:
+    """The chosen models of a fit before they were also trained on these photos; empty where none was."""
+    fit = Fit.read(run) if is_fit(run) else None
+    return [run / name for name in fit.chosen] if fit is not None and fit.refit else []
 
 
 def fit_calibration(made: Predictions, accuracy: float = WANTED_ACCURACY) -> Calibration:

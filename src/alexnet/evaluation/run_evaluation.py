@@ -227,18 +227,26 @@ def check_run_classes(runs: Sequence[RunDir], store: Store, checkpoint: str = "l
 
 
 def default_views_of(models: Sequence[Path], checkpoint: str = "last") -> ViewSet:
-    """The default views of runs, exported files or an ensemble: those for which a single one was calibrated.
+    """The default views of runs, exported files or an ensemble: those for which a single one was calibrated,
+    else those of `uncalibrated_views_of`.
+    """
+    if len(models) == 1 and checkpoint == "last":
+        members = members_of(models)
+        place = RunDir.open(members[0], or_file=True) if len(members) == 1 else RunDir(models[0])
+        calibration = (
+            bundle.load_metadata(place.path).calibration if place.is_exported else read_calibration(place)
+        )
+        if calibration is not None:
+            return calibration.views
+    return uncalibrated_views_of(models, checkpoint)
 
-    Without a calibration they are those of the models' task if all have the same, else crops.
+
+def uncalibrated_views_of(models: Sequence[Path], checkpoint: str = "last") -> ViewSet:
+    """The default views of models without a calibration: those of their task if all have the same, else
+    crops.
     """
     members = [RunDir.open(each, or_file=True) for each in members_of(models)]
     found = [bundle.load_metadata(find_weights(each.path, checkpoint)) for each in members]
-    if len(models) == 1 and checkpoint == "last":
-        of_file = found[0].calibration if members[0].is_exported else None
-        place = members[0] if len(members) == 1 else RunDir(models[0])
-        calibration = of_file if members[0].is_exported else read_calibration(place)
-        if calibration is not None:
-            return calibration.views
     names = {task_info(each.config.training.loss).default_views for each in found}
     if len(names) == 1 and (name := names.pop()):
         return ViewSet(name)

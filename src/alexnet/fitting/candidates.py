@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Container
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import torch
@@ -20,7 +20,9 @@ LINEAR, LINEAR_LARGE, FINE_TUNED = "linear", "linear-large", "fine-tuned"
 FISHER, SMALL, MODERN = "sift-fv", "small", "alexnet-modern"
 
 ONE_STEP = (LINEAR, LINEAR_LARGE, FISHER)
-"""Candidates that do not gain from time."""
+"""Candidates that gain from time only if they can then be trained on more photos."""
+MORE_PHOTOS = 1.2
+"""How many times as many photos, at least, are worth training one of these again."""
 
 SIDES = (72, 192)
 """Smallest and largest side of the store: the small network is tested at 72 pixels, 192 help `sift-fv`."""
@@ -93,6 +95,7 @@ class Candidate:
     name: str
     """Of its run directory."""
     title: str
+    """Without the number of photos."""
     config: RunConfig
     init_from: str = ""
     """`pretrained`, or the name of a candidate before it; empty for random weights."""
@@ -108,10 +111,11 @@ class Candidate:
 
     @property
     def described(self) -> str:
-        """Its name, what it is, and its length."""
-        schedule = self.config.schedule
+        """Its name, what it is, its photos if these are not all, and its length."""
+        schedule, part = self.config.schedule, self.config.data.max_images
         length = f"{schedule.minutes:.1f} minutes" if schedule.minutes else counted(schedule.epochs, "epoch")
-        return f"{self.name} ({self.title}{f', {length}' if self.takes_time else ''})"
+        some = f", on {part:,} of the photos" if part else ""
+        return f"{self.name} ({self.title}{some}{f', {length}' if self.takes_time else ''})"
 
 
 @dataclass(frozen=True)
@@ -181,44 +185,42 @@ def plan(
     seconds: float,
     speed: Speed,
     seed: int,
-    done: Container[str] = frozenset(),
-    linear_refit: float = 0.0,
+    done: Mapping[str, int] = {},
+    refit: float = 0.0,
 ) -> Plan:
     """The candidates to train after `linear` within `seconds`, in this order.
 
     Time is reserved for the refit of the slowest candidate that is fitted in one step, and of `fine-tuned`
-    where there are few photos. Candidates in `done` take no time; a refit of `linear` takes `linear_refit`
-    seconds.
+    where there are few photos. `done` has the training photos of the candidates that were trained before:
+    those are planned only with clearly more photos. A refit of them takes `refit` seconds at most.
     """
     found, left, epochs_per_second = list[Candidate](), seconds, speed.network / photos.train
-    reserved, not_tried = linear_refit, list[NotTried]()
+    reserved, not_tried = refit, list[NotTried]()
 
-    def fits(name: str, cost: float, share: float, refitted: bool = True) -> bool:
-        """Whether a candidate of this cost, which may take a share of the time, is tried; its time is then
-        taken.
-
-        `refitted`: whether time for its refit is reserved, too.
+    def fits(name: str, part: int, cost: float, share: float) -> bool:
+        """Whether a candidate of this cost, which may take a share of the time, is tried on `part` photos;
+        its time is then taken, and that of its refit reserved.
         """
         nonlocal left, reserved
-        if name in done:
-            return True
+        if name in done and not are_more(part, done[name]):
+            return False
         if cost > share * seconds:
             reason = f"about {duration(cost)}, more than {100 * share:.0f} % of the time"
             not_tried.append(NotTried(name, reason))
             return False
         left -= cost + START_SECONDS
-        if refitted:
+        if part == photos.train:
             reserved = max(reserved, cost * photos.refit)
         return True
 
     part = _fisher_photos(photos, FISHER_SHARE * seconds, speed.fisher)
     cost = _fisher_cost(part, photos, speed.fisher)
-    if fits(FISHER, cost, FISHER_SHARE, refitted=part == photos.train):
+    if fits(FISHER, part, cost, FISHER_SHARE):
         found.append(_fisher(photos, seed, FISHER_SHARE * seconds / 60, part, cost))
     cost = photos.train * (LARGE_COST / speed.network + speed.last_layer)
     if photos.side < LARGE_TEST_SIZE:
         not_tried.append(NotTried(LINEAR_LARGE, f"photos have fewer than {LARGE_TEST_SIZE} pixels"))
-    elif fits(LINEAR_LARGE, cost, LARGE_SHARE):
+    elif fits(LINEAR_LARGE, photos.train, cost, LARGE_SHARE):
         found.append(_linear_large(photos, seed, LARGE_SHARE * seconds / 60, cost))
     left -= START_SECONDS  # of `fine-tuned`
     if (left - reserved) * epochs_per_second >= 1:
@@ -242,8 +244,12 @@ def plan(
         found.append(_modern(photos, seed, _Length.within(scratch, epochs_per_second / MODERN_COST)))
     elif scratch:
         found.append(_small(photos, seed, _Length.within(scratch, epochs_per_second)))
-    candidates = tuple(each for each in found if each.name not in done)
-    return Plan(candidates, tuple(not_tried), max(0.0, left))
+    return Plan(tuple(found), tuple(not_tried), max(0.0, left))
+
+
+def are_more(photos: int, before: int) -> bool:
+    """Whether a candidate is worth training again on so many photos."""
+    return photos >= MORE_PHOTOS * before
 
 
 def shortened(candidate: Candidate, seconds: float) -> Candidate | None:
@@ -347,16 +353,13 @@ def _small_network(photos: PhotoCounts, seed: int, *others: str) -> RunConfig:
 def _linear(photos: PhotoCounts, seed: int, part: int) -> Candidate:
     """Trained on `part` photos."""
     config = _small_network(photos, seed, "training.fit_last_layer=yes", "schedule.epochs=0")
-    config, some = _on_a_part(config, photos, part)
-    title = f"logistic regression on the pretrained network's features{some}"
-    return Candidate(LINEAR, title, config, PRETRAINED)
+    title = "logistic regression on the pretrained network's features"
+    return Candidate(LINEAR, title, _on_a_part(config, photos, part), PRETRAINED)
 
 
-def _on_a_part(config: RunConfig, photos: PhotoCounts, part: int) -> tuple[RunConfig, str]:
-    """The configuration with `part` training photos, and the words for it; empty if these are all."""
-    if part >= photos.train:
-        return config, ""
-    return override(config, [f"data.max_images={part}"]), f", on {part:,} of the photos"
+def _on_a_part(config: RunConfig, photos: PhotoCounts, part: int) -> RunConfig:
+    """The configuration with `part` training photos."""
+    return config if part >= photos.train else override(config, [f"data.max_images={part}"])
 
 
 def _linear_large(
@@ -403,8 +406,8 @@ def _fisher(
     settings = [f"data.image_size={side}", f"data.input_size={side}", f"training.seed={seed}"]
     settings += [f"classic.sample_descriptors={FISHER_DESCRIPTORS}", "classic.classifier=least-squares"]
     config = override(recipes.get("sift-fv"), settings)
-    config, some = _on_a_part(config, photos, photos.train if part is None else part)
-    title = f"SIFT and color as Fisher vectors, linear classifiers{some}"
+    config = _on_a_part(config, photos, photos.train if part is None else part)
+    title = "SIFT and color as Fisher vectors, linear classifiers"
     return Candidate(FISHER, title, config, max_minutes=max_minutes, seconds=seconds)
 
 

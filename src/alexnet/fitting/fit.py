@@ -39,8 +39,8 @@ from alexnet.evaluation.run_evaluation import (
     EvaluateOptions,
     Evaluation,
     class_predictions,
-    default_views_of,
     evaluate_runs,
+    uncalibrated_views_of,
 )
 from alexnet.fitting.candidates import (
     LINEAR,
@@ -51,6 +51,7 @@ from alexnet.fitting.candidates import (
     PhotoCounts,
     Plan,
     Speed,
+    are_more,
     first_candidate,
     measure_speed,
     plan,
@@ -237,7 +238,7 @@ class _Fitting:
         export(self.run / state.members[0], self.run / MODEL_FILE)
         validated = [predictions[name] for name in chosen]
         suspects = self._suspects(store, state, validated, [each.predictions for each in evaluations])
-        state = replace(state, views=str(views), suspects=suspects, used_minutes=self._used_minutes())
+        state = replace(state, suspects=suspects, used_minutes=self._used_minutes())
         state.write(self.run)
         minutes = (time.monotonic() - self.start) / 60
         return FitResult(state, tuple(evaluations if len(chosen) > 1 else evaluations[:1]), minutes)
@@ -253,26 +254,25 @@ class _Fitting:
         self.log(f"{photos[TRAIN]:,} photos of {len(store.classes)} classes for training, {held_out}")
         self.log(f"{describe_device(self.device)}: {self.speed.network:,.0f} photos/s in training")
         first = first_candidate(counts, self._left(photos), self.speed, self.seed)
-        if part := first.config.data.max_images:
-            self.log(f"no time to train {LINEAR} on all photos: it is trained on {part:,} of them")
-        start = time.monotonic()
+        before = state.candidates
         state, linear = self._with_candidate(first, state, store, predictions)
         assert linear is not None
-        took, trained_on = time.monotonic() - start, linear.photos or photos[TRAIN]
+        trained_on = linear.photos or photos[TRAIN]
+        if linear not in before and trained_on < photos[TRAIN]:
+            self.log(f"no time to train {LINEAR} on all photos: it was trained on {trained_on:,} of them")
         if self.device.type == "cpu":
             prediction_seconds = predictions[linear.name].seconds
             self.speed = self.speed.as_observed(counts, trained_on, linear.seconds, prediction_seconds)
-        recorded = {each.name for each in state.candidates}
-        done = {name for name in ONE_STEP if self._in_round(name, _photos_round(state)) in recorded}
+        made = [each for each in (_latest(name, state) for name in ONE_STEP) if each is not None]
+        done = {_kind(each.name): each.photos or photos[TRAIN] for each in made}
+        missing = [each for each in made if each.photos == photos[TRAIN] and not self._has_refit(each.name)]
+        again = max((each.seconds * counts.refit for each in missing), default=0.0)
         seconds = max(0.0, self._left(photos))
-        again = took * counts.refit if trained_on == photos[TRAIN] else 0.0
         planned = plan(counts, seconds, self.speed, self.seed, done, again)
         self._log_plan(planned, seconds, state)
-        state, start, planned_for = (
-            replace(state, not_tried=planned.not_tried),
-            time.monotonic(),
-            START_SECONDS,
-        )
+        state = replace(state, not_tried=planned.not_tried)
+        start = time.monotonic()
+        planned_for = START_SECONDS
         for candidate in planned.candidates:
             used = time.monotonic() - start
             late = max(0.0, used - planned_for - planned.spare)
@@ -281,7 +281,7 @@ class _Fitting:
             )
             planned_for += candidate.seconds + START_SECONDS
             if within is None:
-                state = self._left_out(state, candidate.name, "no time left for it")
+                state = self._left_out(state, self._directory(candidate, state), "no time left for it")
                 continue
             if within.config != candidate.config:
                 shorter = f"{duration(within.seconds)} instead of {duration(candidate.seconds)}"
@@ -410,7 +410,7 @@ class _Fitting:
         They are those of the chosen models, or the center crop where there is no time for more. `made` are
         their predictions with that crop, which know how long they took.
         """
-        usual = default_views_of(chosen)
+        usual = uncalibrated_views_of(chosen)  # an earlier round had less time
         if usual == CENTER:
             return usual
         tested = photos[VALIDATION] + photos[TEST]
@@ -490,10 +490,21 @@ class _Fitting:
     def _directory(self, candidate: Candidate, state: Fit) -> str:
         """The name of the candidate's run: with the number of the round from the second one on.
 
-        What does not gain from time is the same in every round on the same photos.
+        What is fitted in one step is the same in every round on the same photos, unless it is now trained on
+        more of them.
         """
-        number = state.round if candidate.takes_time else _photos_round(state)
-        return self._in_round(candidate.name, number)
+        if candidate.takes_time:
+            return self._in_round(candidate.name, state.round)
+        made, train_photos = _latest(candidate.name, state), state.splits[TRAIN]
+        if made is None:
+            return self._in_round(candidate.name, _photos_round(state))
+        part = candidate.config.data.max_images or train_photos
+        more = are_more(part, made.photos or train_photos)
+        return self._in_round(candidate.name, state.round) if more else made.name
+
+    def _has_refit(self, name: str) -> bool:
+        """Whether this run was retrained with the validation photos added."""
+        return has_finished(RunDir(self.run / f"{name}{REFIT}").metrics_file)
 
     @staticmethod
     def _in_round(name: str, number: int) -> str:
@@ -505,6 +516,10 @@ class _Fitting:
         _LeftOutError if its training took longer than it may, or diverged; `linear` raises the error itself.
         """
         place, most = RunDir(self.run / name), candidate.max_minutes
+        part = candidate.config.data.max_images
+        if place.config_file.is_file() and (begun := place.config().data.max_images) != part:
+            which = f"{begun:,} of the photos" if begun else "all photos"
+            self.log(f"{name}: continued as it was begun, on {which}")
         start = time.monotonic() - training_seconds(place.metrics_file)  # of calls that were stopped
         init_from = self._weights(candidate, store)
         try:
@@ -577,7 +592,7 @@ class _Fitting:
             result, again = known[name], f"{name}{REFIT}"
             seconds = result.seconds * both / photos[TRAIN]
             left = self._left(photos)
-            done = has_finished(RunDir(self.run / again).metrics_file)
+            done = self._has_refit(name)
             config = RunDir(self.run / name).config()
             if result.init_from is None:  # a fit of an earlier version
                 continue
@@ -612,11 +627,9 @@ class _Fitting:
         """
         if not candidate.init_from:
             return ""
-        if candidate.takes_time and self.before is not None and self.before.store_digest == store.digest:
-            same = re.compile(rf"{re.escape(candidate.name)}(-\d+)?")
-            earlier = [each.name for each in self.before.candidates if same.fullmatch(each.name)]
-            if earlier:
-                return earlier[-1]
+        before = self.before if self.before and self.before.store_digest == store.digest else None
+        if candidate.takes_time and before and (earlier := _latest(candidate.name, before)):
+            return earlier.name
         source = candidate.init_from
         return PRETRAINED if source == PRETRAINED else self.directories[source]
 
@@ -639,11 +652,20 @@ class _Fitting:
         return find_suspects(store, linear_probabilities(model, store, strength, self.seed))
 
 
+def _kind(name: str) -> str:
+    """The candidate of a run directory: its name without the number of the round."""
+    return re.sub(r"-\d+$", "", name)
+
+
+def _latest(kind: str, state: Fit) -> CandidateResult | None:
+    """The last result of a candidate on the present photos; None without one."""
+    return next((each for each in reversed(state.candidates) if _kind(each.name) == kind), None)
+
+
 def _photos_round(state: Fit) -> int:
     """The round since which the photos have been the same."""
     names = (re.fullmatch(rf"{LINEAR}(?:-(\d+))?", each.name) for each in state.candidates)
-    found = [int(name[1] or 1) for name in names if name is not None]
-    return found[-1] if found else state.round
+    return next((int(name[1] or 1) for name in names if name is not None), state.round)
 
 
 def usual_side(source: Source) -> int:

@@ -112,9 +112,6 @@ class Fit:
     the candidates in the model; one for which there was no time is missing."""
     errors: int | None = None
     """Validation photos that the chosen model misclassifies; None before the choice."""
-    views: str = ""
-    """With which the model was tested and calibrated, and which it uses by default; empty before the test and
-    in files of earlier versions."""
     suspects: tuple[Suspect, ...] = ()
     """Copies with different labels first, then the most suspicious."""
     version: int = FIT_FORMAT_VERSION

@@ -85,7 +85,8 @@ def _build(
 
 def _fit_sections(path: Path, keep: Keep) -> list[Section]:
     fit, store = Fit.read(path), Store.open(path / FIT_STORE)
-    return [photos(fit, store), choice(fit), *labels_to_check(fit, store, keep)]
+    views = run_evaluation.default_views_of([path])
+    return [photos(fit, store), choice(fit, views), *labels_to_check(fit, store, keep)]
 
 
 def _store_for(subject: Subject, subjects: Sequence[Subject], given: Store | None) -> Store | None:

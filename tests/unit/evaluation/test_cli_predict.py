@@ -266,17 +266,19 @@ def test_an_automatic_minimum_score_is_that_of_the_calibration(make_run, folder,
     assert json.loads(out) == [sharp] and "with the views center" in err, "those of the calibration"
     code, _, err = predict(capsys, *by_default, "--views", "ten")
     assert code == 2
-    assert "--views center" in err
+    assert "the views of the calibration, center: omit --views and --scales" in err
     write_calibration(run, calibration(min_score=None))
     code, _, err = predict(capsys, *words, "auto")
     assert code == 2
     assert "no minimum score reached an accuracy of 95 % on the 22 photos of photos val" in err
+    assert "for a lower accuracy: alexnet calibrate RUN --accuracy N" in err
 
 
 def test_probabilities_of_other_views_than_the_calibrated_ones_are_noted(make_run, folder, capsys) -> None:
-    run, note = make_run("run"), "the probabilities are not calibrated; those of --views center are"
+    run, note = make_run("run"), "not calibrated, but those of the views center: for these omit"
     write_calibration(run, calibration(temperature=2.0))
-    assert note in predict(capsys, folder / "a.jpg", "--model", run.path)[2]
+    assert note in predict(capsys, folder / "a.jpg", "--model", run.path, "--views", "ten")[2]
+    assert note not in predict(capsys, folder / "a.jpg", "--model", run.path)[2]
     assert note not in predict(capsys, folder / "a.jpg", "--model", run.path, "--views", "center")[2]
 
 

@@ -161,12 +161,28 @@ def test_sift_fv_needs_500_photos_if_there_are_so_many() -> None:
 
 def test_what_is_done_takes_no_time() -> None:
     photos = PhotoCounts(3200, 4, 192, 2600, 800)
-    done = frozenset({"linear-large", "sift-fv"})
+    done = {"linear-large": 3200, "sift-fv": 3200}
     (fresh,) = plan(photos, 480, SPEED, 0).candidates[-1:]
     (again,) = plan(photos, 480, SPEED, 0, done).candidates[-1:]
     assert fresh.name == again.name == "fine-tuned"
     assert fresh.config.schedule.minutes < again.config.schedule.minutes
     assert again.config.schedule.minutes == pytest.approx((480 - START_SECONDS) / 60, rel=1e-4)
+
+
+def test_sift_fv_is_trained_again_on_clearly_more_photos() -> None:
+    photos = PhotoCounts(3000, 5, 100)
+
+    def planned(before: int) -> list[str]:
+        return [each.name for each in plan(photos, 300, SPEED, 0, {"sift-fv": before}).candidates]
+
+    assert planned(1094) == ["sift-fv", "fine-tuned"]  # now 2,563
+    assert planned(2400) == planned(3000) == ["fine-tuned"]
+
+
+def test_time_for_the_refit_of_what_is_done_is_reserved() -> None:
+    photos, done = PhotoCounts(3200, 4, 192, 2600, 800), {"linear-large": 3200, "sift-fv": 3200}
+    (tuned,) = plan(photos, 480, SPEED, 0, done, refit=100).candidates
+    assert tuned.config.schedule.minutes == pytest.approx((380 - START_SECONDS) / 60, rel=1e-4)
 
 
 def test_speed_is_measured() -> None:

@@ -7,6 +7,7 @@ import numpy as np
 from alexnet.data.findings import describe_findings
 from alexnet.data.image_reader import read_square
 from alexnet.data.store import Store
+from alexnet.evaluation.prediction_cache import CENTER
 from alexnet.fitting.record import FEW_TESTED, Fit
 from alexnet.fitting.splits import describe_untested
 from alexnet.report.page import Part, Section
@@ -15,6 +16,7 @@ from alexnet.report.sections.evaluation import in_words
 from alexnet.report.sections.model import Keep, drawn
 from alexnet.report.sections.subjects import Drawn
 from alexnet.report.tables import ABSENT, Table, percent
+from alexnet.runs.results import ViewSet
 from alexnet.text import counted, shown_path
 
 UNREADABLE_SHOWN = 25
@@ -39,19 +41,17 @@ def photos(fit: Fit, store: Store) -> Section:
     return Section("Photos", parts)
 
 
-def choice(fit: Fit) -> Section:
-    """The candidates with their errors on the photos that choose, those that were not tried, and the time."""
+def choice(fit: Fit, views: ViewSet) -> Section:
+    """The candidates with their errors on the photos that choose, those that were not tried, the time, and
+    the model's default views.
+    """
     parts: list[Part] = [candidates_table(fit)]
     if fit.not_tried:
         rows = [(each.name, each.reason) for each in fit.not_tried]
         parts.append(Table(("candidate", "reason"), rows, "Not tried, or not to the end"))
     parts.append(f"It took {fit.used_minutes:.1f} of {fit.minutes:g} minutes, without this report.")
-    if fit.views:
-        views = "the center crop" if fit.views == "center" else f"the views {fit.views}"
-        parts.append(
-            f"The model was tested and calibrated with {views}, which predict, serve and evaluate use by "
-            "default."
-        )
+    named = "the center crop" if views == CENTER else f"the views {views}"
+    parts.append(f"By default predict, serve and evaluate use {named}.")
     return Section("How the model was chosen", parts)
 
 

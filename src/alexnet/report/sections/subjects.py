@@ -293,7 +293,8 @@ def _same_photos(one: Subject, other: Subject) -> bool:
 def _predicted_photos(subject: Subject) -> list[npt.NDArray[np.str_]]:
     """(2, N) keys and WNIDs of each file of predictions."""
     found: list[npt.NDArray[np.str_]] = []
-    for file in sorted((subject.path / "predictions").glob("*.npz")):
+    left_out = predictions.left_out_path(subject.path)  # of training photos
+    for file in sorted({*(subject.path / "predictions").glob("*.npz")} - {left_out}):
         try:
             made = predictions.load(file)
         except AlexNetError:
