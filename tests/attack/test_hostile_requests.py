@@ -136,7 +136,10 @@ def test_responses_that_are_not_read_have_a_time_limit(url: str, monkeypatch) ->
 def test_a_request_after_a_body_that_was_not_read_has_its_response(url: str) -> None:
     with connected(url) as client:
         client.sendall(UNREAD.replace(b"1000000000", b"3"))
-        assert client.recv(65536).startswith(b"HTTP/1.1 404")
+        response = client.recv(65536)
+        while not response.endswith(b"}"):  # the body may come after the headers
+            response += client.recv(65536)
+        assert response.startswith(b"HTTP/1.1 404")
         client.sendall(b"xyzGET /health HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
         assert client.recv(65536).startswith(b"HTTP/1.1 200")
 

@@ -171,9 +171,9 @@ def run_config(arm: Arm, settings: Sequence[str], store: Store, whole: Store) ->
     base, made = common(settings), arm_config(arm, settings)
     photos = _photos(base, store)
     images = _few(arm, store) if arm.per_class else round(arm.share * photos)
+    few = [f"training.batch_size={min(FEW_BATCH, base.training.batch_size, images)}"] if arm.per_class else []
     if images != photos:
-        batch = min(made.training.batch_size, images, FEW_BATCH if arm.per_class else images)
-        made = override(made, [f"data.max_images={images}", f"training.batch_size={batch}"])
+        made = override(made, [f"data.max_images={images}", *few])
     updates = arm.longer * make_plan(base, _photos(base, whole)).total_steps
     epoch = make_plan(made, images).steps_per_epoch * _common_updates(made, base, arm)
     epochs = max(1, round(updates / epoch))

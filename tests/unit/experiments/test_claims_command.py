@@ -388,7 +388,7 @@ def test_small_gray_pictures_get_a_model_of_their_size(
     )
     narrow = ("widths=[8,16,24,24,16,32,32]", "conv1_size=5", "conv1_stride=1")
     where = ("--store", str(path), "--run", str(run), "--seeds", "0")
-    small = (*narrow, "training.batch_size=16", "schedule.epochs=1")
+    small = (*narrow, "training.batch_size=4", "schedule.epochs=1")
     assert main(["claims", "all", *where, *small]) == 0
     assert "cannot be tested here: color-noise-of-the-text: gray images" in capsys.readouterr().out
     found = json.loads((run / "augmentation" / "claim.json").read_text())
