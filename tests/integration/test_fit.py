@@ -424,12 +424,12 @@ def test_more_minutes_train_linear_again_if_it_then_has_more_photos(
     run, lines, slow = tmp_path / "run", list[str](), replace(SPEED, network=1.0, last_layer=100.0)
     monkeypatch.setattr(fitting_candidates, "LINEAR_PHOTOS", 6)
     monkeypatch.setattr(fitting, "measure_speed", lambda counts, device: slow)
-    told = "no time to train linear on all photos: it was trained on 6 of them"
+    limited = "no time to train linear on all photos: it was trained on 6 of them"
     short = replace(OPTIONS, minutes=0.3, log=lines.append)
     fit_photos(photos, run, short)
-    assert lines.count(told) == 1
+    assert lines.count(limited) == 1
     again = fit_photos(photos, run, replace(short, resume=True)).fit
-    assert lines.count(told) == 1 and [each.name for each in again.candidates] == ["linear"]
+    assert lines.count(limited) == 1 and [each.name for each in again.candidates] == ["linear"]
     monkeypatch.setattr(fitting, "measure_speed", lambda counts, device: SPEED)
     monkeypatch.setattr(fitting, "shortened", lambda *_: None)
     made = fit_photos(photos, run, RESUMED).fit
@@ -521,8 +521,8 @@ def test_a_fit_without_time_for_ten_crops_is_calibrated(
     monkeypatch.setattr(fitting, "TEN_CROPS_COST", 1e9)
     lines: list[str] = []
     fit_photos(photos, tmp_path / "run", replace(OPTIONS, minutes=0.1, log=lines.append))
-    told = [line for line in lines if "with the center crop, which is also what it predicts with" in line]
-    assert len(told) == 1
+    default = [line for line in lines if "with the center crop, which is also what it predicts with" in line]
+    assert len(default) == 1
     predictor = load(tmp_path / "run", "cpu")
     assert predictor.calibration_for() is not None and str(predictor.default_views) == "center"
     result, *_ = alexnet.evaluate(tmp_path / "run", device="cpu")

@@ -146,7 +146,7 @@ def test_stopped_again_and_again_it_ends_the_same(
     stop = StopRequests(monkeypatch)
     stops = 0
     while True:
-        stop.times, stop.at = 0, 6 + stops  # solving, which begins anew, has more checks than six
+        stop.times, stop.at = 0, 6 + stops  # solving, which begins again, has more checks than six
         try:
             found = fitted(tmp_path / "stopped", store, f"classic.{setting}", resume=stops > 0)
             break
