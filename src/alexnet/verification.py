@@ -240,7 +240,7 @@ def _verify_checkpoints(run: RunDir, resume: str, found: Verification) -> None:
             Problem(str(path / name), "it is missing, or its SHA-256 differs from that in meta.json", "")
             for name in names
         ]
-        found.checked += len(read.meta["sha256"]) - len(names)
+        found.checked += len(read.meta.sha256) - len(names)
         if read.has_state and not names:
             whole.append(path)
     from_there = f"{resume} continues at {whole[0].name}" if whole else f"delete {run.path} and train again"

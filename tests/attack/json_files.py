@@ -8,9 +8,9 @@ from pathlib import Path
 
 from alexnet.data.manifest import read_manifest
 from alexnet.experiments.claim_results import read_claim
-from alexnet.fitting.record import Fit
 from alexnet.runs.calibration import read_calibration
 from alexnet.runs.environment import Environment
+from alexnet.runs.fit_record import Fit
 from alexnet.runs.metrics_log import training_seconds
 from alexnet.runs.provenance import position
 from alexnet.runs.results import read_results

@@ -42,8 +42,8 @@ from alexnet.errors import Interrupted, Stopped
 from alexnet.evaluation.inference import InferenceOptions
 from alexnet.experiments.claim_results import read_claim
 from alexnet.fitting import candidates
-from alexnet.fitting.record import Fit
 from alexnet.interop.export import export
+from alexnet.runs.fit_record import Fit
 from alexnet.runs.metrics_log import read_metrics
 from alexnet.runs.results import read_results
 from alexnet.runs.run_dir import EnsembleDir, RunDir

@@ -28,10 +28,10 @@ from alexnet.data.store_inspection import inspect_store
 from alexnet.errors import Stopped
 from alexnet.evaluation.inference import InferenceOptions
 from alexnet.fitting.fit import MODEL_FILE
-from alexnet.fitting.record import Fit
 from alexnet.interop.export import export
 from alexnet.interop.model_repository import export_repository
 from alexnet.models import bundle
+from alexnet.runs.fit_record import Fit
 from alexnet.runs.metrics_log import read_metrics
 from alexnet.runs.provenance import unfinished_note
 from alexnet.runs.results import read_results

@@ -10,22 +10,22 @@ import pytest
 from attack.kills import count, killed_at
 
 from alexnet.io import atomic_write, write_json
-from alexnet.runs.checkpoints import find_checkpoint
+from alexnet.runs.checkpoints import NetworkProgress, find_checkpoint
 from alexnet.training import checkpoint
 
 ERRORS = {6: 0.3, 12: 0.2, 18: 0.1, 24: 0.4}
 
 
 def save(folder: Path, step: int, best: bool = True, contents: str = "") -> None:
-    meta: dict[str, Any] = {
-        "epoch": step // 6,
-        "validated_step": step,
-        "errors": {"top1_error": ERRORS[step]},
-        "best_error": min(error for each, error in ERRORS.items() if each <= step),
-        "log_lines": 0,
-    }
+    progress = NetworkProgress(
+        epoch=step // 6,
+        validated_step=step,
+        errors={"top1_error": ERRORS[step]},
+        best_error=min(error for each, error in ERRORS.items() if each <= step),
+    )
     text = f"weights of {step}{contents}"
-    checkpoint.write(folder, step, lambda path: path.write_text(text) and text, {"at": step}, meta, best)
+    write = lambda path: path.write_text(text) and text  # noqa: E731
+    checkpoint.write(folder, step, write, {"at": step}, progress, best=best)
 
 
 def step_of(folder: Path, name: Any) -> int | None:
@@ -111,7 +111,7 @@ def test_what_an_earlier_version_left_with_links_behind_is_found(tmp_path: Path)
         (tmp_path / name).unlink()
         (tmp_path / name).symlink_to("step-00000006")
     for path in tmp_path.glob("step-*"):
-        meta = checkpoint.read_checkpoint(path).meta
+        meta = checkpoint.read_checkpoint(path).meta.to_dict()
         write_json(path / "meta.json", {key: value for key, value in meta.items() if key != "best"})
     assert (step_of(tmp_path, "last"), step_of(tmp_path, "best")) == (12, 12)
 

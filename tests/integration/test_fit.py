@@ -25,10 +25,10 @@ from alexnet.fitting import candidates as fitting_candidates
 from alexnet.fitting import fit as fitting
 from alexnet.fitting.candidates import Speed
 from alexnet.fitting.fit import FitOptions, fit_photos
-from alexnet.fitting.record import Fit, NotTried
 from alexnet.fitting.speed import FisherSpeed
 from alexnet.io import exclusive_lock
 from alexnet.runs.calibration import tempered
+from alexnet.runs.fit_record import Fit, NotTried
 from alexnet.runs.run_dir import EnsembleDir, EnsembleMember, RunDir
 
 CLASSES, PER_CLASS, SIDE = 3, 15, 64

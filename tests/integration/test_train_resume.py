@@ -8,7 +8,7 @@ import shutil
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from alexnet.errors import CommandError, Diverged, Stopped
 from alexnet.io import exclusive_lock, file_sha256
 from alexnet.models import bundle
 from alexnet.progress import Advance
+from alexnet.runs.checkpoints import NetworkProgress
 from alexnet.runs.metrics_log import read_metrics
 from alexnet.runs.provenance import InitialWeights, provenance
 from alexnet.runs.run_dir import RunDir
@@ -85,8 +86,11 @@ def final_state(folder: Path) -> dict[str, Any]:
     found = checkpoint.newest(folder / "checkpoints", lambda line: None)
     assert found is not None
     weights = bundle.load(found.weights, "cpu").model.state_dict()
-    meta = {name: found.meta[name] for name in ("step", "errors", "best_error", "phase", "validated_step")}
-    return {"weights": weights, "state": checkpoint.load_state(found), "meta": meta}
+    progress = found.meta.training
+    assert isinstance(progress, NetworkProgress)
+    clock = {"seconds", "minutes", "pace"}
+    values = {name: value for name, value in asdict(progress).items() if name not in clock}
+    return {"weights": weights, "state": checkpoint.load_state(found), "step": found.step, "progress": values}
 
 
 def assert_same(one: Any, other: Any) -> None:

@@ -16,6 +16,7 @@ from alexnet.cli.main import main
 from alexnet.data.store import Store
 from alexnet.errors import CommandError, NotFound
 from alexnet.io import exclusive_lock
+from alexnet.runs.checkpoints import NetworkProgress
 from alexnet.runs.provenance import unfinished_note
 from alexnet.runs.run_dir import EnsembleDir, EnsembleMember, RunDir
 from alexnet.training import checkpoint
@@ -32,9 +33,9 @@ def run(tmp_path: Path) -> RunDir:
     """A run with two checkpoints whose weights are no model; only the files are of interest."""
     folder = RunDir.create(tmp_path / "runs" / "one", tiny.config())
     for step in (6, 12):
-        meta = {"epoch": step // 6, "errors": {"top1_error": 1 / step}, "best_error": 1 / step}
+        progress = NetworkProgress(epoch=step // 6, errors={"top1_error": 1 / step}, best_error=1 / step)
         write = lambda path: path.write_bytes(b"weights") and ""  # noqa: E731
-        checkpoint.write(folder.checkpoints, step, write, {}, meta, best=True)
+        checkpoint.write(folder.checkpoints, step, write, {}, progress, best=True)
     return folder
 
 
@@ -81,7 +82,7 @@ def test_damage_is_named_with_what_repairs_it(run: RunDir, capsys: pytest.Captur
 def test_a_missing_log_is_damage_if_a_checkpoint_recorded_its_lines(run: RunDir) -> None:
     assert not run.metrics_file.exists() and not verify(run.path).problems
     write = lambda path: path.write_bytes(b"weights") and ""  # noqa: E731
-    checkpoint.write(run.checkpoints, 18, write, {}, {"epoch": 3, "log_lines": 4}, best=False)
+    checkpoint.write(run.checkpoints, 18, write, {}, NetworkProgress(epoch=3), best=False, log_lines=4)
     (problem,) = verify(run.path).problems
     assert problem.file == str(run.metrics_file)
     assert "is missing: it has 0 of 4 lines" in problem.found and "--resume" in problem.repair

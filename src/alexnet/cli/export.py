@@ -163,7 +163,7 @@ def _to_hub(given: _Given, folder: Path) -> None:
 
 def _note_average(run: Path) -> None:
     """A note if a file of weights can have only one of the models that a fit averages."""
-    from alexnet.fitting.record import Fit
+    from alexnet.runs.fit_record import Fit
     from alexnet.runs.run_dir import is_fit
 
     if is_fit(run) and len(averaged := Fit.read(run).members) > 1:

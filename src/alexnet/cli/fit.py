@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from alexnet.data.sources import SourceOptions
     from alexnet.fitting.fit import FitOptions, FitResult
-    from alexnet.fitting.record import Fit
     from alexnet.report.tables import Table
+    from alexnet.runs.fit_record import Fit
     from alexnet.runs.results import EvalResult
 
 _SUSPECTS_PRINTED = 5
@@ -186,7 +186,7 @@ def _lines(run: Path, made: FitResult, options: FitOptions) -> list[str]:
 
 def _in_a_sentence(fit: Fit, result: EvalResult) -> str:
     """What was chosen, and its error on the test photos with the interval."""
-    from alexnet.fitting.record import FEW_TESTED, REFIT
+    from alexnet.runs.fit_record import FEW_TESTED, REFIT
     from alexnet.text import counted, percentage
 
     low, high = result.top1.interval

@@ -30,10 +30,10 @@ from alexnet.evaluation.run_evaluation import (
     trained_config,
 )
 from alexnet.evaluation.views import parse_views, with_default
-from alexnet.fitting.record import Fit
 from alexnet.hardware import choose_device, describe_device
 from alexnet.progress import ProgressBar, no_progress_bar
 from alexnet.runs.calibration import Calibration, calibrated_updates, tempered, write_calibration
+from alexnet.runs.fit_record import Fit
 from alexnet.runs.predictions import Predictions
 from alexnet.runs.results import ViewSet
 from alexnet.runs.run_dir import RunDir, is_fit, members_of

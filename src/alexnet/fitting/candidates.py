@@ -10,8 +10,8 @@ import torch
 
 from alexnet import recipes
 from alexnet.config import RunConfig, override
-from alexnet.fitting.record import NotTried
 from alexnet.fitting.speed import FisherSpeed, fisher_speed, last_layer_speed, network_speed
+from alexnet.runs.fit_record import NotTried
 from alexnet.runs.run_dir import PRETRAINED
 from alexnet.text import counted, duration
 from alexnet.training.last_layer import MANY_IMAGES

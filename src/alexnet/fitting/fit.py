@@ -64,13 +64,13 @@ from alexnet.fitting.label_errors import (
     fisher_probabilities,
     linear_probabilities,
 )
-from alexnet.fitting.record import REFIT, CandidateResult, Fit, NotTried, Suspect
 from alexnet.fitting.splits import TEST, TRAIN, VALIDATION, describe_untested, with_three_splits
 from alexnet.hardware import choose_device, cpu_count, describe_device
 from alexnet.interop.export import export
 from alexnet.io import exclusive_lock
 from alexnet.progress import Progress, ProgressBar, no_progress, no_progress_bar
 from alexnet.runs.calibration import CALIBRATION_FILE
+from alexnet.runs.fit_record import REFIT, CandidateResult, Fit, NotTried, Suspect
 from alexnet.runs.metrics_log import (
     has_finished,
     last_layer_strength,

@@ -21,8 +21,8 @@ from alexnet.data.findings import DroppedPhoto, NotedPhotos, PhotoName
 from alexnet.data.groups import photo_groups
 from alexnet.data.sources.base import existing_file
 from alexnet.data.store import Store
-from alexnet.fitting.record import Suspect
 from alexnet.models.bundle import ModelBundle
+from alexnet.runs.fit_record import Suspect
 from alexnet.runs.predictions import Predictions, left_out_path, load_fresh
 from alexnet.runs.run_dir import RunDir, find_weights
 from alexnet.training.last_layer import FOLDS, last_layer_inputs

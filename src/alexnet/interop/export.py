@@ -10,12 +10,12 @@ import torch
 
 from alexnet.data.classes import check_same_classes
 from alexnet.errors import CommandError, DataError
-from alexnet.fitting.record import Fit
 from alexnet.interop import onnx
 from alexnet.interop.onnx import OnnxOptions
 from alexnet.models import bundle
 from alexnet.models.bundle import ModelBundle, refuse_without_packages
 from alexnet.runs.calibration import Calibration, read_calibration
+from alexnet.runs.fit_record import Fit
 from alexnet.runs.provenance import Provenance, provenance, provenance_of_average, training_progress
 from alexnet.runs.run_dir import RunDir, find_weights, is_fit, located, members_of, why_no_run
 from alexnet.tasks.config import task_info

@@ -23,6 +23,7 @@ from alexnet.models import bundle, convert
 from alexnet.models.bundle import ModelBundle, default_terms
 from alexnet.models.layers.init import shapes_only
 from alexnet.models.registry import build
+from alexnet.runs.checkpoints import NetworkProgress
 from alexnet.runs.environment import Environment, Imported
 from alexnet.runs.run_dir import RunDir
 from alexnet.text import suggestion
@@ -129,9 +130,6 @@ def _classes(path: Path, count: int, given: Sequence[Class]) -> list[Class]:
     )
 
 
-_INITIAL_POSITION: Mapping[str, Any] = {"epoch": 0, "errors": {}, "store_digest": ""}
-
-
 def refuse_taken(run: Path) -> None:
     """AlreadyExists if `run` is a file or a non-empty directory."""
     if run.is_file() or (run.is_dir() and any(run.iterdir())):
@@ -151,7 +149,7 @@ def write_run(run: Path, net: ModelBundle, source: Path, framework: str, command
             folder = RunDir.create(unfinished, net.config)
             folder.write_environment(replace(Environment.of_this_process("", command), imported=imported))
             write = partial(bundle.save, bundle=net)
-            checkpoint.write(folder.checkpoints, 0, write, {}, dict(_INITIAL_POSITION), best=True)
+            checkpoint.write(folder.checkpoints, 0, write, {}, NetworkProgress(epoch=0), best=True)
     except WorkError as error:
         raise WorkError(
             f"cannot write {run} ({_reason(error)}): free some space, or choose another path"

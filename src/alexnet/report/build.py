@@ -12,7 +12,6 @@ import torch
 from alexnet.data.store import Store
 from alexnet.errors import AlexNetError
 from alexnet.evaluation import run_evaluation
-from alexnet.fitting.record import Fit
 from alexnet.models.summary import summarize
 from alexnet.progress import ProgressBar, no_progress_bar
 from alexnet.report import run_details
@@ -29,6 +28,7 @@ from alexnet.report.sections import evaluation
 from alexnet.report.sections.fit import choice, labels_to_check, photos
 from alexnet.report.sections.model import Keep, ModelFigures, Options, drawn
 from alexnet.report.sections.subjects import Subject, refuse_different_data, subjects_of
+from alexnet.runs.fit_record import Fit
 from alexnet.runs.metrics_log import has_finished, training_seconds
 from alexnet.runs.provenance import stale_note, training_progress
 from alexnet.runs.run_dir import FIT_STORE, RunDir, is_fit

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from alexnet import __version__
-from alexnet.json_reader import as_object, refusing
-from alexnet.runs.checkpoints import META, read_meta
+from alexnet.json_reader import as_object
+from alexnet.runs.checkpoints import NetworkProgress, read_meta
 from alexnet.runs.environment import Imported
 from alexnet.runs.metrics_log import has_finished, initialized_from, read_metrics, training_end
 from alexnet.runs.results import EvalResult, read_results
@@ -205,10 +205,10 @@ class Position:
 
 def position(run: RunDir, checkpoint: str = "last") -> Position:
     """The position of a run's checkpoint; CommandError if there is none, DataError if it is damaged."""
-    folder = find_weights(run.path, checkpoint).parent
-    meta = read_meta(folder)
-    with refusing(folder / META, "is damaged", "restore it"):
-        return from_dict(Position, {name: meta[name] for name in ("epoch", "step") if name in meta})
+    meta = read_meta(find_weights(run.path, checkpoint).parent)
+    if meta is None:
+        return Position()
+    return Position(meta.training.epoch if isinstance(meta.training, NetworkProgress) else None, meta.step)
 
 
 def stale_note(run: RunDir, tested: EvalResult) -> str:

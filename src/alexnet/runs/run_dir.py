@@ -20,7 +20,7 @@ from alexnet.runs.environment import Environment
 from alexnet.runs.metrics_log import has_finished, has_logged
 
 FIT_FILE, FIT_STORE = "fit.json", "store"
-"""In the directory of `alexnet fit`: what `fitting.record` describes, and the store of its photos."""
+"""In the directory of `alexnet fit`: what `runs.fit_record` describes, and the store of its photos."""
 RUNS_NAMED = 3
 """Number of runs in a folder that an error lists."""
 

@@ -18,6 +18,7 @@ import pickle
 import shutil
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +32,11 @@ from alexnet.runs.checkpoints import (
     REPLACED_PREFIX,
     STATE,
     STEP_PREFIX,
-    TENSORS_XXH3,
     WEIGHTS,
     Checkpoint,
+    CheckpointMeta,
+    NetworkProgress,
+    PipelineResult,
     best_of,
     checkpoint_folders,
     last_of,
@@ -63,25 +66,24 @@ def write(
     step: int,
     write_weights: Callable[[Path], str],
     state: dict[str, Any],
-    meta: dict[str, Any],
+    training: NetworkProgress | PipelineResult,
+    *,
     best: bool,
+    log_lines: int = 0,
 ) -> None:
     """Adds the checkpoint of `step`, links `last` and (if `best`) `best` to it, and removes what is no longer
     kept.
 
-    `write_weights(path)` writes the model file and returns the digest of its tensors. A signal waits until
-    all is written. WorkError if this fails; older checkpoints are kept.
+    `write_weights(path)` writes the model file and returns the digest of its tensors; the log has `log_lines`
+    lines. A signal waits until all is written. WorkError if this fails; older checkpoints are kept.
     """
+    meta = CheckpointMeta(step=step, best=best, log_lines=log_lines, training=training)
     with Shield():
-        _write(folder, step, write_weights, state, {"step": step, "best": best, **meta})
+        _write(folder, write_weights, state, meta)
 
 
 def _write(
-    folder: Path,
-    step: int,
-    write_weights: Callable[[Path], str],
-    state: dict[str, Any],
-    meta: dict[str, Any],
+    folder: Path, write_weights: Callable[[Path], str], state: dict[str, Any], meta: CheckpointMeta
 ) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     temporary = folder / f"{_TEMPORARY}{os.getpid()}"
@@ -91,10 +93,11 @@ def _write(
         xxh3 = write_weights(temporary / WEIGHTS)
         torch.save(state, temporary / STATE)
         hashes = {name: file_sha256(temporary / name) for name in (WEIGHTS, STATE)}
-        write_json(temporary / META, with_checksum({**meta, "sha256": hashes, TENSORS_XXH3: xxh3}))
-        for later in _later(folder, step):  # given up when an earlier one was resumed from
+        whole = replace(meta, sha256=hashes, tensors_xxh3_128=xxh3)
+        write_json(temporary / META, with_checksum(whole.to_dict()))
+        for later in _later(folder, meta.step):  # given up when an earlier one was resumed from
             _discard(later)
-        _publish(temporary, folder / _name(step))
+        _publish(temporary, folder / _name(meta.step))
         _move_links(folder)
     except (OSError, RuntimeError, WorkError) as error:  # torch reports a full disk as a RuntimeError
         raise WorkError(
@@ -163,7 +166,7 @@ def finish(folder: Path, log_lines: int, keep_state: bool = True) -> None:
     if best is not None and best is not last:
         drop_state(best.path)
     # After the others: the last one is recognized by its state as long as one of them has its own.
-    _write_meta(last, {**last.meta, "log_lines": log_lines})
+    _write_meta(last, replace(last.meta, log_lines=log_lines))
     if not keep_state:
         drop_state(last.path)
     _move_links(folder)
@@ -185,13 +188,13 @@ def drop_state(path: Path) -> None:
     """Keeps only the weights of a checkpoint; a kill leaves it with or without its state."""
     found = read_checkpoint(path)
     if found.has_state:
-        hashes = {name: digest for name, digest in found.meta["sha256"].items() if name != STATE}
-        _write_meta(found, {**found.meta, "sha256": hashes})
+        hashes = {name: digest for name, digest in found.meta.sha256.items() if name != STATE}
+        _write_meta(found, replace(found.meta, sha256=hashes))
     (path / STATE).unlink(missing_ok=True)
 
 
-def _write_meta(found: Checkpoint, meta: dict[str, Any]) -> None:
-    write_json_with_checksum(found.path / META, meta)
+def _write_meta(found: Checkpoint, meta: CheckpointMeta) -> None:
+    write_json_with_checksum(found.path / META, meta.to_dict())
 
 
 def _publish(temporary: Path, final: Path) -> None:

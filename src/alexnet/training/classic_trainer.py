@@ -56,6 +56,7 @@ from alexnet.models import bundle
 from alexnet.models.layers.init import shapes_only
 from alexnet.progress import Advance
 from alexnet.runs import predictions
+from alexnet.runs.checkpoints import META, PipelineResult
 from alexnet.runs.metrics_log import MetricsLog, has_finished
 from alexnet.runs.predictions import Predictions
 from alexnet.runs.results import ViewSet
@@ -169,9 +170,12 @@ def _finished(run: RunDir, options: TrainOptions) -> TrainResult | None:
     found = checkpoint.newest(run.checkpoints, options.log)
     if found is None:
         return None
-    result = TrainResult(found.step, **found.meta["result"])
+    ended = found.meta.training
+    if not isinstance(ended, PipelineResult):
+        raise DataError(f"{found.path / META} is of a network: delete {run.path} and train again")
+    result = TrainResult(found.step, ended.epochs, ended.errors, ended.best_top1_error, ended.seconds)
     place = (run.metrics_file, run.tensorboard)
-    with MetricsLog(*place, found.step, found.log_lines, options.callback) as metrics:
+    with MetricsLog(*place, found.step, found.meta.log_lines, options.callback) as metrics:
         _end(run, metrics, result)
     return result
 
@@ -442,14 +446,14 @@ class ClassicTrainer:
         terms = bundle.default_terms(classes)
         made = bundle.ModelBundle(self.model, self.config, classes, self.preprocessing, terms)
         write_weights = partial(bundle.save, bundle=made)
-        ended: dict[str, Any] = {
-            "epochs": result.epochs,
-            "errors": result.errors,
-            "best_top1_error": result.best_top1_error,
-            "seconds": result.seconds,
-        }
-        meta = {"result": ended, "log_lines": self.metrics.sync()}
-        checkpoint.write(run.checkpoints, result.step, write_weights, {}, meta, best=True)
+        ended = PipelineResult(
+            epochs=result.epochs,
+            errors=result.errors,
+            best_top1_error=result.best_top1_error,
+            seconds=result.seconds,
+        )
+        lines = self.metrics.sync()
+        checkpoint.write(run.checkpoints, result.step, write_weights, {}, ended, best=True, log_lines=lines)
         if self.classic.classifier == "least-squares":
             self._save_left_out(run)
         self.event("checkpoint", best=True)

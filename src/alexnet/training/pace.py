@@ -8,11 +8,11 @@ from __future__ import annotations
 import math
 import time
 from bisect import bisect_right
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
+from alexnet.runs.checkpoints import TimeUsed
 from alexnet.training.plan import Plan
 
 MEASURED_SECONDS, MEASURED_UPDATES = 3.0, 4
@@ -155,18 +155,17 @@ class Pace:
 
         return cost
 
-    def state(self) -> dict[str, Any]:
-        """The state for `load_state`, as plain values."""
-        return {
-            "used": self.used,
-            "update_seconds": self.update_seconds,
-            "validation_seconds": self.validation_seconds,
-            "saving_seconds": self.saving_seconds,
-        }
+    def state(self) -> TimeUsed:
+        """The state for `load_state`."""
+        return TimeUsed(
+            used=self.used,
+            update_seconds=self.update_seconds,
+            validation_seconds=self.validation_seconds,
+            saving_seconds=self.saving_seconds,
+        )
 
-    def load_state(self, state: Mapping[str, Any]) -> None:
+    def load_state(self, state: TimeUsed) -> None:
         """Continues after what `state` returned; the times of parts are used until they are measured."""
-        self._earlier = state["used"]
-        self.update_seconds = state["update_seconds"]
-        self.validation_seconds = state.get("validation_seconds", 0.0)
-        self.saving_seconds = state.get("saving_seconds", 0.0)
+        self._earlier = state.used
+        self.update_seconds = state.update_seconds
+        self.validation_seconds, self.saving_seconds = state.validation_seconds, state.saving_seconds

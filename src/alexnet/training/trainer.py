@@ -35,12 +35,13 @@ from alexnet.data.classes import check_same_classes
 from alexnet.data.image_reader import training_reader
 from alexnet.data.loader import Batch, Batching, Loader
 from alexnet.data.store import Store, training_images
-from alexnet.errors import CommandError, Diverged, Stopped
+from alexnet.errors import CommandError, DataError, Diverged, Stopped
 from alexnet.hardware import synchronize
 from alexnet.io import exclusive_lock
 from alexnet.models import bundle
 from alexnet.optim.param_groups import set_learning_rates
 from alexnet.progress import Progress, no_progress
+from alexnet.runs.checkpoints import META, NetworkProgress, TimeUsed
 from alexnet.runs.metrics_log import Callback, MetricsLog, initialized_from, no_callback
 from alexnet.runs.run_dir import RunDir
 from alexnet.text import counted, percentage
@@ -362,7 +363,7 @@ class Trainer:
         if found.is_new:
             self.pace.settle()
             if budget:
-                self.event("plan", total_steps=found.total_steps, **self.pace.state())
+                self.event("plan", total_steps=found.total_steps, **asdict(self.pace.state()))
             self.training_log.record_plan(self.pace, self.plan, self.step, self.from_random)
         return self.plan
 
@@ -474,9 +475,16 @@ class Trainer:
             )
             write_weights = partial(bundle.save, bundle=made)
             lines = self.metrics.sync() if self.metrics else 0
-            folder, meta = self.run.checkpoints, {**self._meta(), "log_lines": lines}
             with self.pace.saving():
-                checkpoint.write(folder, self.step, write_weights, state.state(), meta, self.improved)
+                checkpoint.write(
+                    self.run.checkpoints,
+                    self.step,
+                    write_weights,
+                    state.state(),
+                    self._progress(),
+                    best=self.improved,
+                    log_lines=lines,
+                )
         self.event("checkpoint", best=self.improved)
         self.improved, self.saved_step, self.saved_at = False, self.step, self._clock()
         distributed.barrier()
@@ -487,22 +495,22 @@ class Trainer:
             if not weight.isfinite().all():
                 raise Diverged(f"{name} is not finite after update {self.step:,}")
 
-    def _meta(self) -> dict[str, Any]:
+    def _progress(self) -> NetworkProgress:
         """The values that `resume` reads back."""
-        return {
-            "epoch": self.epoch,
-            "batch": self.step % self.plan.steps_per_epoch,
-            "validated_step": self.validated_step,
-            "phase": self.phase,
-            "errors": self.errors,
-            "best_error": None if math.isinf(self.best_error) else self.best_error,
-            "waited": self.waited,
-            "seconds": self.meter.seconds,
-            "minutes": self.config.schedule.minutes,
-            "total_steps": self.plan.total_steps,
-            "pace": self.pace.state(),
-            "store_digest": self.store_digest,
-        }
+        return NetworkProgress(
+            epoch=self.epoch,
+            batch=self.step % self.plan.steps_per_epoch,
+            validated_step=self.validated_step,
+            phase=self.phase,
+            errors=self.errors,
+            best_error=None if math.isinf(self.best_error) else self.best_error,
+            waited=self.waited,
+            seconds=self.meter.seconds,
+            minutes=self.config.schedule.minutes,
+            total_steps=self.plan.total_steps,
+            pace=self.pace.state(),
+            store_digest=self.store_digest,
+        )
 
     def resume(self) -> bool:
         """Restores the newest undamaged checkpoint; False if there is none yet.
@@ -514,25 +522,30 @@ class Trainer:
         if found is None:
             self.log(f"no checkpoint in {self.run.path} yet: starting from the beginning")
             return False
-        meta = found.meta
-        if meta["store_digest"] != self.store_digest:
+        progress = found.meta.training
+        if not isinstance(progress, NetworkProgress):
+            raise DataError(
+                f"{found.path / META} is not of a network: delete {self.run.path} and train again"
+            )
+        if progress.store_digest != self.store_digest:
             raise CommandError(
                 f"{self.run.path} was trained on another store: use that one, or train in a new folder with "
                 f"--init-from {self.run.path}"
             )
-        self._refuse_shorter(meta)
+        self._refuse_shorter(found.step, progress)
         saved = bundle.load(found.weights, "cpu", needs_weights=True)
         check_same_classes(saved.classes, self.state.classes, "classes of checkpoint and store")
         self.state.load(saved.model.state_dict(), checkpoint.load_state(found) if found.has_state else None)
         self.terms = saved.terms
-        self.step = self.saved_step = meta["step"]
-        self.validated_step, self.phase, self.errors = meta["validated_step"], meta["phase"], meta["errors"]
-        self.best_error = math.inf if meta["best_error"] is None else meta["best_error"]
+        self.step = self.saved_step = found.step
+        self.validated_step = progress.validated_step or 0
+        self.phase, self.errors = progress.phase, progress.errors
+        self.best_error = math.inf if progress.best_error is None else progress.best_error
         self.best_kept_error = checkpoint.best_kept_error(self.run.checkpoints, found)
-        self.log_lines = found.log_lines
-        self.waited = meta.get("waited", 0)
-        self.meter = Meter(meta["seconds"])
-        self._resume_time(meta)
+        self.log_lines = found.meta.log_lines
+        self.waited = progress.waited
+        self.meter = Meter(progress.seconds)
+        self._resume_time(progress)
         if not found.has_state and not self.finished:
             raise CommandError(
                 f"{self.run.path} kept only its weights (--weights-only) and cannot be trained further: "
@@ -542,22 +555,20 @@ class Trainer:
         self.log(f"resumed after update {self.step:,}, in epoch {self.epoch}, learning rate {rate:g}")
         return True
 
-    def _resume_time(self, meta: Mapping[str, Any]) -> None:
+    def _resume_time(self, progress: NetworkProgress) -> None:
         """Continues the clock; with `schedule.minutes`, plans the same updates, or those of other minutes."""
-        # A checkpoint of an earlier version has the time of its updates only.
-        each = meta["seconds"] / max(self.step, 1)
-        self.pace.load_state(meta.get("pace", {"used": meta["seconds"], "update_seconds": each}))
+        self.pace.load_state(_time_used(self.step, progress))
         minutes = self.config.schedule.minutes
         if minutes:
-            self.pace.settled = meta.get("minutes") == minutes
+            planned = progress.total_steps if progress.minutes == minutes else None
+            self.pace.settled = planned is not None
             affordable = self.pace.affordable_steps(self.plan, self.step, 60 * minutes)
-            self._plan_steps(meta["total_steps"] if self.pace.settled else affordable)
+            self._plan_steps(affordable if planned is None else planned)
 
-    def _refuse_shorter(self, meta: Mapping[str, Any]) -> None:
+    def _refuse_shorter(self, step: int, progress: NetworkProgress) -> None:
         """CommandError if more updates were made than the schedule has, or more time was used."""
-        step, minutes = meta["step"], self.config.schedule.minutes
-        used = meta.get("pace", {"used": meta["seconds"]})["used"] / 60
-        if minutes and minutes != meta.get("minutes") and minutes < used:
+        minutes, used = self.config.schedule.minutes, _time_used(step, progress).used / 60
+        if minutes and minutes != progress.minutes and minutes < used:
             raise CommandError(
                 f"{self.run.path} has been trained for {used:.1f} minutes; schedule.minutes must be "
                 f"{math.ceil(used)} or more"
@@ -568,6 +579,12 @@ class Trainer:
                 f"{counted(epochs, 'epoch')} of {self.run.path} are already trained; schedule.epochs must be "
                 f"{epochs} or more"
             )
+
+
+def _time_used(step: int, progress: NetworkProgress) -> TimeUsed:
+    """Its time; a checkpoint of an earlier version has that of its updates only."""
+    each = progress.seconds / max(step, 1)
+    return progress.pace or TimeUsed(used=progress.seconds, update_seconds=each)
 
 
 def _ignore(line: str) -> None:

@@ -23,10 +23,10 @@ from alexnet.fitting.label_errors import (
     ranking,
     suspicious,
 )
-from alexnet.fitting.record import Fit
 from alexnet.fitting.splits import with_three_splits
 from alexnet.report.sections.fit import suspects_table
 from alexnet.runs import predictions
+from alexnet.runs.fit_record import Fit
 from alexnet.runs.predictions import Predictions, left_out_path
 from alexnet.runs.results import ViewSet
 from alexnet.runs.run_dir import RunDir, find_weights

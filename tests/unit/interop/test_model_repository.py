@@ -126,8 +126,8 @@ def test_the_folder_is_a_model_everywhere(exported, make_run, store, tmp_path, c
 def test_a_fit_exports_its_best_model_with_the_calibration_of_the_fit(make_run, tmp_path, capsys) -> None:
     from evaluations import calibration
 
-    from alexnet.fitting.record import Fit
     from alexnet.runs.calibration import write_calibration
+    from alexnet.runs.fit_record import Fit
     from alexnet.runs.run_dir import EnsembleDir, EnsembleMember, RunDir
 
     run = make_run()

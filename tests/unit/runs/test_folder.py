@@ -7,6 +7,7 @@ import pytest
 
 from alexnet import config
 from alexnet.errors import CommandError, DataError, WorkError
+from alexnet.runs.checkpoints import NetworkProgress
 from alexnet.runs.environment import Environment
 from alexnet.runs.run_dir import RunDir, find_weights
 from alexnet.training import checkpoint
@@ -71,13 +72,13 @@ def test_weights_are_in_the_folder_of_their_checkpoint_not_behind_a_link(tmp_pat
     """A run in training moves the link, perhaps between the reading of weights and of their digest."""
     run = RunDir.create(tmp_path, CONFIG)
     write = lambda path: path.write_bytes(b"weights") and ""  # noqa: E731
-    meta = {"errors": {"top1_error": 0.5}, "best_error": 0.5}
-    checkpoint.write(run.checkpoints, 6, write, {}, meta, best=True)
+    progress = NetworkProgress(errors={"top1_error": 0.5}, best_error=0.5)
+    checkpoint.write(run.checkpoints, 6, write, {}, progress, best=True)
     link, wanted = run.checkpoints / name, run.checkpoints / "step-00000006" / "weights.safetensors"
     assert link.is_symlink()
     for path in (tmp_path, link / "weights.safetensors"):
         assert find_weights(path, name) == wanted
-    checkpoint.write(run.checkpoints, 12, write, {}, meta, best=True)
+    checkpoint.write(run.checkpoints, 12, write, {}, progress, best=True)
     assert link.resolve().name == "step-00000012" and wanted.is_file()
 
 

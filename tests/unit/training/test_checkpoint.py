@@ -14,14 +14,15 @@ from edited import edit
 
 from alexnet.checksum import Damaged, write_json_with_checksum
 from alexnet.errors import DataError, WorkError
-from alexnet.runs.checkpoints import check_weights, find_checkpoint, recorded_tensors
+from alexnet.runs.checkpoints import NetworkProgress, check_weights, find_checkpoint, recorded_tensors
 from alexnet.training import checkpoint
 
 STATE = {"velocity": torch.arange(4.0), "schedule": {"best": None, "waited": 2}}
 
 
 def write(folder: Path, step: int, best: bool = False, state: dict[str, Any] = STATE) -> None:
-    checkpoint.write(folder, step, lambda path: _write_bytes(path, step), state, {"epoch": step // 10}, best)
+    progress = NetworkProgress(epoch=step // 10)
+    checkpoint.write(folder, step, lambda path: _write_bytes(path, step), state, progress, best=best)
 
 
 def _write_bytes(path: Path, step: int) -> str:
@@ -41,8 +42,8 @@ def test_written_values_are_read_back(tmp_path: Path) -> None:
     write(tmp_path, 12)
     found = checkpoint.newest(tmp_path, no_news)
     assert found is not None
-    assert found.meta["step"] == 12
-    assert found.meta["epoch"] == 1
+    assert found.step == 12
+    assert found.meta.training == NetworkProgress(epoch=1)
     assert found.weights.read_bytes() == b"weights of 12"
     state = checkpoint.load_state(found)
     assert torch.equal(state["velocity"], STATE["velocity"])
@@ -77,7 +78,7 @@ def test_a_finished_run_may_keep_its_weights_alone(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("step-*/state.pt"))
     found = checkpoint.newest(tmp_path, no_news)
     assert found is not None
-    assert (found.meta["step"], found.has_state) == (2, False)
+    assert (found.step, found.has_state) == (2, False)
 
 
 def test_weights_of_the_best_are_not_resumed_from(tmp_path: Path) -> None:
@@ -108,7 +109,7 @@ def test_a_damaged_checkpoint_is_logged_and_the_one_before_is_used(tmp_path: Pat
     messages: list[str] = []
     found = checkpoint.newest(tmp_path, messages.append)
     assert found is not None
-    assert found.meta["step"] == 1
+    assert found.step == 1
     assert len(messages) == 1
     assert "step-00000002 is damaged" in messages[0]
 
@@ -168,7 +169,7 @@ def test_a_full_disk_loses_nothing(tmp_path: Path) -> None:
     assert names(tmp_path) == before
     found = checkpoint.newest(tmp_path, no_news)
     assert found is not None
-    assert found.meta["step"] == 1
+    assert found.step == 1
 
 
 def test_what_a_killed_writer_left_is_ignored_and_swept(tmp_path: Path) -> None:
@@ -178,7 +179,7 @@ def test_what_a_killed_writer_left_is_ignored_and_swept(tmp_path: Path) -> None:
     (half / "weights.safetensors").write_bytes(b"half")
     found = checkpoint.newest(tmp_path, no_news)
     assert found is not None
-    assert found.meta["step"] == 1
+    assert found.step == 1
     write(tmp_path, 2)
     assert not half.exists()
 
@@ -214,3 +215,22 @@ def test_weights_are_compared_with_the_meta_beside_them(tmp_path: Path) -> None:
     assert not check_weights(tmp_path / "exported.safetensors")
     assert recorded_tensors(weights) == "digest of 1"
     assert recorded_tensors(tmp_path / "exported.safetensors") is None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"step": "many"}, {"sha256": []}, {"errors": {"top1_error": "low"}}, {"phase": None}, {"pace": {}}],
+)
+def test_values_of_a_wrong_type_are_damage(tmp_path: Path, change: dict[str, Any]) -> None:
+    """Also those without a checksum, which earlier versions wrote."""
+    write(tmp_path, 1)
+    edit(tmp_path / "step-00000001" / "meta.json", lambda meta: meta.update(change))
+    with pytest.raises(Damaged, match=r"meta\.json is damaged"):
+        find_checkpoint(tmp_path)
+
+
+def test_values_of_a_later_version_are_ignored(tmp_path: Path) -> None:
+    write(tmp_path, 1)
+    edit(tmp_path / "step-00000001" / "meta.json", lambda meta: meta.update(new=1))
+    found = find_checkpoint(tmp_path)
+    assert found is not None and found.meta.training == NetworkProgress(epoch=0)

@@ -8,7 +8,6 @@ from alexnet.data.findings import describe_findings
 from alexnet.data.image_reader import read_square
 from alexnet.data.store import Store
 from alexnet.evaluation.prediction_cache import CENTER
-from alexnet.fitting.record import FEW_TESTED, Fit
 from alexnet.fitting.splits import describe_untested
 from alexnet.report.page import Part, Section
 from alexnet.report.plots.predictions import draw_predictions
@@ -16,6 +15,7 @@ from alexnet.report.sections.evaluation import in_words
 from alexnet.report.sections.model import Keep, drawn
 from alexnet.report.sections.subjects import Drawn
 from alexnet.report.tables import ABSENT, Table, percent
+from alexnet.runs.fit_record import FEW_TESTED, Fit
 from alexnet.runs.results import ViewSet
 from alexnet.text import counted, shown_path
 
