@@ -30,6 +30,9 @@ class MeasuredValue:
     number: float
     at_least: bool = False
     """Censored: the value was not reached; the number is the length of the run."""
+    missed_by: float = 0.0
+    """How far the run ended from reaching it, by which settings are ranked of which none did; 0 in results of
+    earlier versions."""
 
 
 @dataclass(frozen=True)

@@ -169,7 +169,7 @@ def epochs_to(lines: Sequence[Mapping[str, Any]], error: float, epochs: float) -
             share = (before[TRAINING_ERROR] - error) / (before[TRAINING_ERROR] - line[TRAINING_ERROR])
             return MeasuredValue(before["epoch"] + share * (line["epoch"] - before["epoch"]))
         before = line
-    return MeasuredValue(epochs, at_least=True)
+    return MeasuredValue(epochs, at_least=True, missed_by=before[TRAINING_ERROR] - error)
 
 
 def predictions(run: ArmRun, views: str) -> Predictions:

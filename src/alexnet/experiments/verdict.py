@@ -229,16 +229,17 @@ def best_arm(values: Mapping[_Name, Sequence[MeasuredValue | None]]) -> _Name:
     """The arm with the lowest mean over its seeds; `values` are by arm.
 
     One arm for all seeds, so that no seed chooses for itself. Arms with missing values come last, and those
-    with censored ones before them.
+    with censored ones before them; of equals, the one that came closest is the best.
     """
 
-    def rank(arm: _Name) -> tuple[int, int, float]:
+    def rank(arm: _Name) -> tuple[int, int, float, float]:
         there = [value for value in values[arm] if value is not None]
         censored = sum(value.at_least for value in there)
         return (
             len(values[arm]) - len(there),
             censored,
             fmean(value.number for value in there) if there else 0.0,
+            fmean(value.missed_by for value in there) if there else 0.0,
         )
 
     return min(values, key=rank)
@@ -248,14 +249,13 @@ def unbracketed(made: ComparisonResult) -> str:
     """Which arm is the best of a search although it is the first or last one tried; empty if none is.
 
     Beyond the end of such a search there may be a better arm, which would move the result towards the end of
-    the band. A side whose values are all censored has no best arm.
+    the band. Of arms whose values are all censored, the best is the one that came closest.
     """
     sides = [made.first] if math.isinf(made.band.high) else [made.first, made.second]
     for side in (side for side in sides if len(side) > 1):
         values = {each.arm: each.values for each in made.values if each.arm in side}
         best = best_arm(values)
-        reached = [value for value in values[best] if value is not None and not value.at_least]
-        if reached and best in (side[0], side[-1]):
+        if best in (side[0], side[-1]):
             return f"{best} is the best of its kind, but the first or last that was tried"
     return ""
 

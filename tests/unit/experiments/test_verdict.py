@@ -101,8 +101,8 @@ def test_epochs_to_an_error_are_read_off_a_straight_line() -> None:
 
 
 def test_an_error_that_is_not_reached_is_censored() -> None:
-    assert epochs_to(LINES, 0.1, 4.0) == MeasuredValue(4.0, at_least=True)
-    assert epochs_to([], 0.1, 7.0) == MeasuredValue(7.0, at_least=True)
+    assert epochs_to(LINES, 0.1, 4.0) == MeasuredValue(4.0, at_least=True, missed_by=pytest.approx(0.1))
+    assert epochs_to([], 0.1, 7.0) == MeasuredValue(7.0, at_least=True, missed_by=0.9)
 
 
 def test_the_best_arm_has_the_lowest_mean_of_those_that_reach_it() -> None:
@@ -136,7 +136,19 @@ def test_a_search_whose_best_arm_is_the_first_or_last_tried_decides_nothing() ->
     assert searched(inside, one) == ""
     assert "fast is the best" in searched(at_end, one)
     assert "slow is the best" in searched({"slow": [2.0], "fast": [3.0]}, {"other": [1.0]})
-    assert searched({"slow": [9.0], "fast": [9.0]}, {"other": [1.0]}) == ""  # a lower bound
+
+
+def test_of_a_search_in_which_no_arm_reached_it_the_closest_is_the_best() -> None:
+    def missed(slow: float, middle: float, fast: float) -> str:
+        arms = {"slow": slow, "middle": middle, "fast": fast}
+        values = [ArmValues(arm, "epochs", (replace(NOT_REACHED, missed_by=by),)) for arm, by in arms.items()]
+        other = ArmValues("other", "epochs", (MeasuredValue(1.0),))
+        made = replace(result("a", "untested"), first=(*arms,), second=("other",), values=(*values, other))
+        return unbracketed(made)
+
+    assert missed(0.3, 0.1, 0.2) == ""  # its bound is judged
+    assert "fast is the best" in missed(0.3, 0.2, 0.1)
+    assert "slow is the best" in missed(0.0, 0.0, 0.0)  # of an earlier version
 
 
 def test_a_better_second_arm_only_matters_where_the_band_has_an_upper_end() -> None:
