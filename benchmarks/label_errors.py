@@ -141,6 +141,7 @@ def command(
     for seed in range(seeds):
         for each in photos:
             if (each.name, seed) in {(row.photos, row.seed) for row in read(out)}:
+                typer.echo(f"{each.name}, seed {seed}: measured before, in {out / RESULTS}")
                 continue
             rows = list(measure(each, out, number, seed))
             write_json(out / RESULTS, [asdict(other) for other in [*read(out), *rows]])

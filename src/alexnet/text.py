@@ -13,6 +13,11 @@ def counted(count: int, noun: str) -> str:
     return f"{count:,} {noun if count == 1 else plural}"
 
 
+def all_of(names: Sequence[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
+
+
 def first_few(names: Sequence[str], most: int) -> str:
     """`a, b, c`, or `a, b, ...` if there are more than `most`."""
     return ", ".join([*names[:most], *(["..."] if len(names) > most else [])])

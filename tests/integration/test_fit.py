@@ -17,6 +17,7 @@ from PIL import Image
 import alexnet
 from alexnet.cli.main import main
 from alexnet.config import RunConfig
+from alexnet.data.sources.base import SourceOptions
 from alexnet.data.store import Store, training_images
 from alexnet.errors import Busy, CommandError, Diverged, Stopped
 from alexnet.evaluation.calibration import calibrate
@@ -317,6 +318,13 @@ def test_another_seed_is_refused_for_a_fit_that_has_begun(fitted: Path, photos: 
     with pytest.raises(CommandError, match="was made with seed 3, not 0: omit it"):
         fit_photos(photos, run, replace(RESUMED, seed=0))
     assert fit_photos(photos, run, RESUMED).fit.seed == 3
+
+
+def test_other_options_than_before_are_refused_as_they_are_typed(fitted: Path, photos: Path) -> None:
+    others = replace(RESUMED, source=SourceOptions(exclude="rows"))
+    message = r"run was made with no options \(now --exclude rows\): use the same .* choose another --run"
+    with pytest.raises(CommandError, match=message):
+        fit_photos(photos, fitted, others)
 
 
 def test_a_fit_that_another_process_made_meanwhile_is_not_overwritten(

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alexnet.text import counted, first_few, nearest, percentage, suggestion
+from alexnet.text import all_of, counted, first_few, nearest, percentage, suggestion
 
 
 @pytest.mark.parametrize(
@@ -23,6 +23,10 @@ from alexnet.text import counted, first_few, nearest, percentage, suggestion
 )
 def test_a_noun_follows_its_count(count: int, noun: str, text: str) -> None:
     assert counted(count, noun) == text
+
+
+def test_names_in_a_sentence() -> None:
+    assert [all_of(["a", "b", "c"][:count]) for count in range(4)] == ["", "a", "a and b", "a, b and c"]
 
 
 def test_the_first_few_names_and_whether_there_are_more() -> None:

@@ -51,6 +51,7 @@ def command(
     from alexnet.progress import ProgressBar
     from alexnet.runs.calibration import CALIBRATION_FILE, describe_calibration
     from alexnet.runs.run_dir import members_of
+    from alexnet.text import all_of
 
     options = CalibrateOptions(
         views=view_set(views, scales),
@@ -71,7 +72,7 @@ def command(
         return
     write_lines(*describe_calibration(found))
     if found.predicted_by:
-        names = " and ".join(Path(each).name for each in found.predicted_by)
+        names = all_of([Path(each).name for each in found.predicted_by])
         write_lines(f"The predictions are those of {names}, without these images in training.")
     members = members_of([run])
     place = members[0] if len(members) == 1 else run

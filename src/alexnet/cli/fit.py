@@ -187,13 +187,17 @@ def _lines(run: Path, made: FitResult, options: FitOptions) -> list[str]:
 def _in_a_sentence(fit: Fit, result: EvalResult) -> str:
     """What was chosen, and its error on the test photos with the interval."""
     from alexnet.runs.fit_record import FEW_TESTED, REFIT
-    from alexnet.text import counted, percentage
+    from alexnet.text import all_of, counted, percentage
 
     low, high = result.top1.interval
-    model = f"{'the average of ' if len(fit.chosen) > 1 else ''}{' and '.join(fit.chosen)}"
+    model = f"{'the average of ' if len(fit.chosen) > 1 else ''}{all_of(fit.chosen)}"
     photos = fit.splits["train"] + fit.splits["val"]
-    names = " and ".join(each.removesuffix(REFIT) for each in fit.refit)
-    which = "" if len(fit.refit) == len(fit.chosen) else f"of which {names} was "
+    names = all_of([each.removesuffix(REFIT) for each in fit.refit])
+    which = (
+        ""
+        if len(fit.refit) == len(fit.chosen)
+        else f"of which {names} {'was' if len(fit.refit) == 1 else 'were'} "
+    )
     again = f", {which}retrained on {photos:,} photos" if fit.refit else ""
     if result.images < FEW_TESTED:
         return (

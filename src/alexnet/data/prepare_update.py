@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from alexnet.data import store_notes
 from alexnet.data.classes import Class
@@ -128,15 +129,46 @@ def check_fingerprint(
     if same_photos:
         ignored = {CLASSES_HASH}  # which determine the hash of the photos, too
     differ = [
-        "other photos" if name == PHOTOS_HASH else f"{name} {found[name]} (now {wanted})"
+        _difference(name, found[name], wanted)
         for name, wanted in job.fingerprint.items()
         if name not in ignored and found.get(name, wanted) != wanted
     ]
     if differ:
-        raise CommandError(
-            f"{job.path} was prepared with {', '.join(differ)}: use the same settings, or choose another "
-            "STORE"
+        raise OtherSettings(job.path, ", ".join(differ))
+
+
+def _difference(name: str, before: object, now: object) -> str:
+    if name == PHOTOS_HASH:
+        return "other photos"
+    if name == "options":
+        return f"{_as_typed(str(before))} (now {_as_typed(str(now))})"
+    return f"{name} {before} (now {now})"
+
+
+def _as_typed(options: str) -> str:
+    """The options of a source, saved as JSON, as a user types them."""
+    words = [
+        f"--{name.replace('_', '-')}" + ("" if value is True else f" {shlex.quote(_as_word(value))}")
+        for name, value in json.loads(options).items()
+    ]
+    return " ".join(words) or "no options"
+
+
+def _as_word(value: object) -> str:
+    """`train=a,val=b` for the splits, any other value as it is."""
+    if isinstance(value, dict):
+        return ",".join(f"{name}={each}" for name, each in cast(dict[str, str], value).items())
+    return str(value)
+
+
+class OtherSettings(CommandError):  # noqa: N818 - what was found
+    """The store was prepared with other settings, or from other photos."""
+
+    def __init__(self, path: Path, differences: str) -> None:
+        super().__init__(
+            f"{path} was prepared with {differences}: use the same settings, or choose another STORE"
         )
+        self.differences = differences
 
 
 @dataclass

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from alexnet import recipes
 from alexnet.config import validate
-from alexnet.data.crops import default_views
 from alexnet.data.preprocessing import Preprocessing
 from alexnet.data.store import Store
 from alexnet.errors import AlreadyExists, CommandError
@@ -21,7 +20,7 @@ from alexnet.evaluation.inference import BATCH_SIZE, InferenceOptions
 from alexnet.evaluation.prediction_cache import predict_split
 from alexnet.evaluation.predictor import EnsemblePredictor, Predictor
 from alexnet.evaluation.run_evaluation import record, with_origin
-from alexnet.evaluation.views import parse_views
+from alexnet.evaluation.views import parse_views, with_default
 from alexnet.hardware import choose_device
 from alexnet.io import is_left_over
 from alexnet.models.bundle import ModelBundle
@@ -119,11 +118,11 @@ def evaluate_model(
     With `out`, a new or empty folder or that of other tests of the same model, the result and the predictions
     are saved there, for `alexnet compare`; otherwise nothing is saved.
 
-    `views` are those of `Predictor.probabilities`, by default ten crops, or the center crop for a model that
-    was not trained on mirrored images. Each image is scored exactly once. Calibration is not
-    applied. CommandError for an ensemble (use `alexnet.evaluate`), a model that predicts boxes, or images
-    without labels; AlreadyExists if there is something else at `out`; DataError if the store's classes or
-    form are not the model's.
+    `views` are by default those of `Predictor.probabilities`: the ones that the model is calibrated for, else
+    ten crops, or the center crop for a model that was not trained on mirrored images. Each image is scored
+    exactly once. Calibration is not applied. CommandError for an ensemble (use `alexnet.evaluate`), a model
+    that predicts boxes, or images without labels; AlreadyExists if there is something else at `out`;
+    DataError if the store's classes or form are not the model's.
     """
     if isinstance(predictor, EnsemblePredictor):
         raise CommandError("an ensemble is tested by its directory: alexnet.evaluate(DIRECTORY, store)")
@@ -135,8 +134,7 @@ def evaluate_model(
         _refuse_taken(Path(out), name)
     with progress(f"testing {name}", len(store.split(split))) as advance:
         options = InferenceOptions(batch_size=batch_size, progress=advance)
-        chosen = parse_views(views)
-        chosen = chosen if chosen.name else replace(chosen, name=default_views(predictor.config.data.mirror))
+        chosen = with_default(parse_views(views), predictor.default_views)
         made = predict_split(task, predictor.bundle, store, split, chosen, options)
     tested = with_origin(metrics.evaluate_predictions(made), store, [])
     result = replace(tested, runs=(EvaluatedRun(name, name, None, None, "last"),))

@@ -155,7 +155,7 @@ class Speed:
         This is for CPUs: with a GPU, reading the photos takes most of the time. With few photos nothing can
         be concluded.
         """
-        if photos.validation < ENOUGH_PREDICTED:
+        if photos.validation < ENOUGH_PREDICTED or prediction_seconds <= 0:
             return self
         forward = prediction_seconds / photos.validation
         rest = seconds - 2 * (trained_on + photos.validation) * forward
@@ -190,9 +190,10 @@ def plan(
 ) -> Plan:
     """The candidates to train after `linear` within `seconds`, in this order.
 
-    Time is reserved for the refit of the slowest candidate that is fitted in one step, and of `fine-tuned`
-    where there are few photos. `done` has the training photos of the candidates that were trained before:
-    those are planned only with clearly more photos. A refit of them takes `refit` seconds at most.
+    Time is reserved for the refit of the slowest candidate that is fitted in one step, if it fits besides the
+    candidates themselves, and of `fine-tuned` where there are few photos. `done` has the training photos of
+    the candidates that were trained before: those are planned only with clearly more photos, or all. A refit
+    of them takes `refit` seconds at most.
     """
     found, left, epochs_per_second = list[Candidate](), seconds, speed.network / photos.train
     reserved, not_tried = refit, list[NotTried]()
@@ -202,7 +203,7 @@ def plan(
         its time is then taken, and that of its refit reserved.
         """
         nonlocal left, reserved
-        if name in done and not are_more(part, done[name]):
+        if name in done and not are_more(part, done[name], photos.train):
             return False
         if cost > share * seconds:
             reason = f"about {duration(cost)}, more than {100 * share:.0f} % of the time"
@@ -223,7 +224,7 @@ def plan(
     elif fits(LINEAR_LARGE, photos.train, cost, LARGE_SHARE):
         found.append(_linear_large(photos, seed, LARGE_SHARE * seconds / 60, cost))
     left -= START_SECONDS  # of `fine-tuned`
-    if (left - reserved) * epochs_per_second >= 1:
+    if reserved <= left:
         left -= reserved
     scratch = SCRATCH_SHARE * left
     if photos.per_class < MANY:
@@ -247,9 +248,12 @@ def plan(
     return Plan(tuple(found), tuple(not_tried), max(0.0, left))
 
 
-def are_more(photos: int, before: int) -> bool:
-    """Whether a candidate is worth training again on so many photos."""
-    return photos >= MORE_PHOTOS * before
+def are_more(photos: int, before: int, train: int) -> bool:
+    """Whether a candidate is worth training again on so many of the `train` photos.
+
+    One that uses all of them can be retrained with the validation photos, and finds wrong labels.
+    """
+    return photos >= MORE_PHOTOS * before or before < photos == train
 
 
 def shortened(candidate: Candidate, seconds: float) -> Candidate | None:

@@ -24,7 +24,7 @@ from alexnet.data.duplicates import drop_duplicates
 from alexnet.data.findings import describe_findings
 from alexnet.data.inspect import describe_overview, overview
 from alexnet.data.prepare import prepare
-from alexnet.data.prepare_update import side_of_store
+from alexnet.data.prepare_update import OtherSettings, side_of_store
 from alexnet.data.remote import local_source
 from alexnet.data.sources import Source, SourceOptions, open_source
 from alexnet.data.store import Store, training_images
@@ -450,14 +450,20 @@ class _Fitting:
             side=self._side(source), shape="square", resize="crop", encoding="jpeg", channels=3
         )
         with self.options.progress("preparing", photos) as advance:
-            store = prepare(
-                source,
-                self.run / FIT_STORE,
-                settings,
-                self.options.workers,
-                progress=advance,
-                log=self.log,
-            )
+            try:
+                store = prepare(
+                    source,
+                    self.run / FIT_STORE,
+                    settings,
+                    self.options.workers,
+                    progress=advance,
+                    log=self.log,
+                )
+            except OtherSettings as error:
+                raise CommandError(
+                    f"{self.run} was made with {error.differences}: use the same options, or choose another "
+                    "--run"
+                ) from error
         for photo in store.manifest.unreadable:
             self.log(f"skipped, unreadable: {photo.split}/{photo.key} ({photo.reason})")
         if store.manifest.findings is not None:
@@ -499,7 +505,7 @@ class _Fitting:
         if made is None:
             return self._in_round(candidate.name, _photos_round(state))
         part = candidate.config.data.max_images or train_photos
-        more = are_more(part, made.photos or train_photos)
+        more = are_more(part, made.photos or train_photos, train_photos)
         return self._in_round(candidate.name, state.round) if more else made.name
 
     def _has_refit(self, name: str) -> bool:
@@ -597,6 +603,9 @@ class _Fitting:
             if result.init_from is None:  # a fit of an earlier version
                 continue
             if config.data.max_images:  # with more photos to choose from it would use as many
+                self.log(
+                    f"{name}: not retrained with the validation photos added: it uses a part of the photos"
+                )
                 continue
             if not done and seconds > left:
                 self.log(f"{name}: not retrained with the validation photos added: no time left")

@@ -93,7 +93,7 @@ def train_pipeline(
     with ExitStack() as stack:
         stack.enter_context(exclusive_lock(run.path))
         checkpoint.tidy(run.checkpoints)
-        done = _finished(run, options) if options.resume else None
+        done = _finished(run, config, store, options) if options.resume else None
         if done is not None:
             return done
         stack.enter_context(torch.no_grad())
@@ -165,7 +165,7 @@ def sample_size(wanted: int, photos: int, patches: int) -> int:
     return min(wanted, photos * patches)
 
 
-def _finished(run: RunDir, options: TrainOptions) -> TrainResult | None:
+def _finished(run: RunDir, config: RunConfig, store: Store, options: TrainOptions) -> TrainResult | None:
     """The result of the run if it has finished; DataError if its checkpoint is damaged."""
     found = checkpoint.newest(run.checkpoints, options.log)
     if found is None:
@@ -174,6 +174,9 @@ def _finished(run: RunDir, options: TrainOptions) -> TrainResult | None:
     if not isinstance(ended, PipelineResult):
         raise DataError(f"{found.path / META} is of a network: delete {run.path} and train again")
     result = TrainResult(found.step, ended.epochs, ended.errors, ended.best_top1_error, ended.seconds)
+    if (run.path / FEATURES / POSITION).is_file() and not predictions.left_out_path(run.path).is_file():
+        # The process was killed after the checkpoint was saved.
+        save_left_out(run, config, store, FeatureCache.saved(run.path / FEATURES))
     place = (run.metrics_file, run.tensorboard)
     with MetricsLog(*place, found.step, found.meta.log_lines, options.callback) as metrics:
         _end(run, metrics, result)
@@ -454,34 +457,8 @@ class ClassicTrainer:
         )
         lines = self.metrics.sync()
         checkpoint.write(run.checkpoints, result.step, write_weights, {}, ended, best=True, log_lines=lines)
-        if self.classic.classifier == "least-squares":
-            self._save_left_out(run)
+        save_left_out(run, self.config, self.store, self.cache)
         self.event("checkpoint", best=True)
-
-    def _save_left_out(self, run: RunDir) -> None:
-        """Saves the predictions of the training photos, each by the classifiers of the others.
-
-        A run that an earlier version began may not have them.
-        """
-        saved = [self.cache.read_tensors("-left-out", number) for number in range(len(self.classic.channels))]
-        if not all(saved):
-            return
-        logits = [each["logits"] for each in saved]
-        classes = self.store.classes
-        predictions.save(
-            Predictions(
-                split=self.split.name,
-                views=ViewSet("center"),
-                keys=np.array(self.split.keys()),
-                classes=np.array([each.wnid for each in classes]),
-                names=np.array([each.name for each in classes]),
-                probabilities=mean_log_probabilities(logits).exp().float().numpy(),
-                labels=self.labels.numpy(),
-                weights_digest=known_sha256(find_weights(run.path)),
-                store_digest=self.store.digest,
-            ),
-            predictions.left_out_path(run.path),
-        )
 
     def event(self, event: str, **values: Any) -> None:
         """Writes one line of the metrics."""
@@ -506,6 +483,36 @@ class ClassicTrainer:
         )
 
 
+def save_left_out(run: RunDir, config: RunConfig, store: Store, cache: FeatureCache) -> None:
+    """Saves the predictions of the training photos, each by the classifiers of the others.
+
+    Only least squares makes them; a run that an earlier version began may not have them.
+    """
+    classic = config.classic
+    if classic is None or classic.classifier != "least-squares":
+        return
+    saved = [cache.read_tensors("-left-out", number) for number in range(len(classic.channels))]
+    if not all(saved):
+        return
+    logits, split = [each["logits"] for each in saved], training_images(store, config.data)
+    predictions.save(
+        Predictions(
+            split=split.name,
+            views=ViewSet("center"),
+            keys=np.array(split.keys()),
+            classes=np.array([each.wnid for each in store.classes]),
+            names=np.array([each.name for each in store.classes]),
+            probabilities=mean_log_probabilities(logits).exp().float().numpy(),
+            labels=split.labels.astype(np.int64),
+            weights_digest=known_sha256(find_weights(run.path)),
+            store_digest=store.digest,
+        ),
+        predictions.left_out_path(run.path),
+    )
+
+
+FEATURES = "features"
+"""The folder of a run with what its training needs."""
 Stage = Literal["learn", "encode", "classify"]
 POSITION = "state.json"
 TensorFile = Literal["", "-sgd", "-centers", "-left-out"]
@@ -546,7 +553,7 @@ class FeatureCache:
 
         CommandError if that is for another store, DataError if one of its files is damaged or missing.
         """
-        folder = run.path / "features"
+        folder = run.path / FEATURES
         if not (resume and (folder / POSITION).is_file()):
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
@@ -672,7 +679,7 @@ class FeatureCache:
     @classmethod
     def discard(cls, run: RunDir) -> None:
         """Deletes what the training of a run needed; features of the finished run remain."""
-        folder = run.path / "features"
+        folder = run.path / FEATURES
         for path in folder.glob("*"):
             if path.name == POSITION or path.name.startswith((".", "channel")):
                 path.unlink()

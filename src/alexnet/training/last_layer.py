@@ -17,7 +17,7 @@ import torch
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
-from sklearn.model_selection import StratifiedKFold, StratifiedShuffleSplit
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, StratifiedShuffleSplit
 from sklearn.utils.class_weight import compute_sample_weight
 from torch import Tensor, nn
 
@@ -55,7 +55,11 @@ class FittedLayer:
 
 
 def fit_last_layer(
-    bundle: ModelBundle, split: Split, seed: int, progress: Callable[[int], None] = lambda count: None
+    bundle: ModelBundle,
+    split: Split,
+    seed: int,
+    progress: Callable[[int], None] = lambda count: None,
+    groups: Sequence[str] | None = None,
 ) -> FittedLayer:
     """Replaces the weights of the model's last layer by those of a logistic regression.
 
@@ -64,7 +68,8 @@ def fit_last_layer(
 
     It is fitted to the output of `forward_features` for the center crop of each image of `split` and, if the
     model's images are mirrored in training, for its mirror image. The penalty is the one with the lowest loss
-    on held-out images; an image and its mirror image are held out together. With `class_weights=balanced` or
+    on held-out images; an image and its mirror image are held out together, and so are the images of a group:
+    `groups` has the name of each image's. With `class_weights=balanced` or
     `sampling=balanced` all classes have the same total weight, otherwise all images. CommandError if the last
     layer is not linear, or a class has no images.
     """
@@ -76,7 +81,7 @@ def fit_last_layer(
     standardized = (views - mean) / scale
     config = bundle.config
     balanced = config.training.class_weights == "balanced" or config.data.sampling == "balanced"
-    strength, error = choose_strength(standardized, labels, seed, balanced, partial(progress, 0))
+    strength, error = choose_strength(standardized, labels, seed, balanced, partial(progress, 0), groups)
     weight, bias = _coefficients(_fit(standardized, labels, strength, balanced), len(bundle.classes))
     weight = weight / scale
     with torch.no_grad():
@@ -115,13 +120,31 @@ def last_linear_layer(model: nn.Module) -> nn.Linear:
     )
 
 
-def _splitter(
-    labels: npt.NDArray[np.int64], counts: npt.NDArray[np.int64], seed: int
-) -> StratifiedKFold | StratifiedShuffleSplit:
-    """A fifth of many images, if each class can have one there; else folds, with images of each class."""
-    if len(labels) >= MANY_IMAGES and len(labels) // FOLDS >= len(counts):
-        return StratifiedShuffleSplit(1, test_size=1 / FOLDS, random_state=seed)
-    return StratifiedKFold(min(FOLDS, int(counts.min())), shuffle=True, random_state=seed)
+_Fold = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]
+
+
+def _folds(labels: npt.NDArray[np.int64], seed: int, groups: Sequence[str] | None) -> list[_Fold]:
+    """The images to fit to and those to hold out, once or several times; empty if that is not possible.
+
+    A fifth of many images, if each class can have one there; else folds, with images of each class. All
+    images of a group are on the same side.
+    """
+    counts = np.bincount(labels)
+    if counts.min() < 2:
+        return []
+    if groups is not None:
+        number = min(FOLDS, int(counts.min()), len(set(groups)))
+        if number < 2:
+            return []
+        grouped = StratifiedGroupKFold(number, shuffle=True, random_state=seed)
+        made = list(grouped.split(labels, labels, groups))
+        found = [fold for fold in made if len(np.unique(labels[fold[0]])) == len(counts)]
+    elif len(labels) >= MANY_IMAGES and len(labels) // FOLDS >= len(counts):
+        found = list(StratifiedShuffleSplit(1, test_size=1 / FOLDS, random_state=seed).split(labels, labels))
+    else:
+        folds = StratifiedKFold(min(FOLDS, int(counts.min())), shuffle=True, random_state=seed)
+        found = list(folds.split(labels, labels))
+    return found if len(labels) < MANY_IMAGES else found[:1]
 
 
 def choose_strength(
@@ -130,6 +153,7 @@ def choose_strength(
     seed: int,
     balanced: bool = False,
     fitted_one: Callable[[], None] = lambda: None,
+    groups: Sequence[str] | None = None,
 ) -> tuple[float, float | None]:
     """The penalty with the lowest mean loss on held-out images, and the share of these that is wrong.
 
@@ -138,12 +162,11 @@ def choose_strength(
     each fit.
 
     `features` are (V, N, D) of V views of each image; only the first view of held-out images is predicted.
+    With `groups`, the name of each image's, the images of a group are held out together.
     """
-    counts = np.bincount(labels)
-    if counts.min() < 2:
+    folds = _folds(labels, seed, groups)
+    if not folds:
         return DEFAULT_STRENGTH, None
-    folds = list(_splitter(labels, counts, seed).split(labels, labels))
-    folds = folds if len(labels) < MANY_IMAGES else folds[:1]
     best, lowest, error = DEFAULT_STRENGTH, np.inf, 0.0
     for strength in STRENGTHS:
         losses, errors = list[float](), list[float]()

@@ -14,6 +14,7 @@ from itertools import islice
 import torch
 
 from alexnet.config import RunConfig
+from alexnet.data.groups import photo_groups
 from alexnet.data.store import Store, training_images
 from alexnet.errors import Diverged
 from alexnet.models import bundle
@@ -78,7 +79,8 @@ def range_test(
         transfer(state.model, state.classes, source, init_from.layers, state.preprocessing)
     if config.training.fit_last_layer:
         start = bundle.ModelBundle(state.model, config, state.classes, state.preprocessing)
-        fit_last_layer(start, training_images(store, config.data), config.training.seed)
+        split = training_images(store, config.data)
+        fit_last_layer(start, split, config.training.seed, groups=photo_groups(store, split))
     loader = training_loader(config, store, device, state.task.reads_boxes)
     rates: list[float] = []
     losses: list[float] = []

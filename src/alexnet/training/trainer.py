@@ -32,6 +32,7 @@ from alexnet import distributed
 from alexnet.checksum import known_sha256
 from alexnet.config import RunConfig
 from alexnet.data.classes import check_same_classes
+from alexnet.data.groups import photo_groups
 from alexnet.data.image_reader import training_reader
 from alexnet.data.loader import Batch, Batching, Loader
 from alexnet.data.store import Store, training_images
@@ -319,7 +320,8 @@ class Trainer:
                     timed_out=interruption.timed_out,
                 )
 
-        found = fit_last_layer(fitted, split, self.config.training.seed, stop_if_wanted)
+        groups = photo_groups(self.store, split)
+        found = fit_last_layer(fitted, split, self.config.training.seed, stop_if_wanted, groups)
         distributed.copy_from_main(state.model.parameters())
         state.ema.model.load_state_dict(state.model.state_dict())
         self.event("last-layer", **asdict(found))

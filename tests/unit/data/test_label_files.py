@@ -771,6 +771,43 @@ def test_a_column_names_groups(tmp_path: Path) -> None:
     assert group_of(folders.splits["train"], 0) == "t"
 
 
+@pytest.mark.parametrize("missing", ["NA", "NaN", "null"])
+def test_words_for_a_missing_group_are_no_group(missing: str, tmp_path: Path) -> None:
+    rows = "file,label,person\n" + "".join(
+        f"{path},{label},{'p' if number == 0 else missing}\n" for number, (path, label, _) in enumerate(ROWS)
+    )
+    source = read(tmp_path, FLAT | {"train.csv": rows.encode()}, SourceOptions(group_column="person"))
+    assert overview(source).groups == GroupOverview("person", 1, ("p", 1), len(ROWS) - 1, [])
+
+
+def test_a_column_of_groups_that_may_be_the_label_leaves_no_other_column_its_place(tmp_path: Path) -> None:
+    rows = "file,species,sex\n" + "".join(
+        f"{path},{label},{'fm'[len(label) % 2]}\n" for path, label, _ in ROWS
+    )
+    files = FLAT | {"train.csv": rows.encode()}
+    message = refusal(tmp_path, files, SourceOptions(group_column="species"))
+    assert "its column species may be the label: choose one with --label-column" in message
+    both = SourceOptions(group_column="species", label_column="species")
+    assert {each.wnid for each in read(tmp_path, files, both).classes} == {label for _, label, _ in ROWS}
+
+
+def test_a_table_with_the_name_of_a_form_is_read_if_it_is_chosen(tmp_path: Path) -> None:
+    rows = "file,label\n" + "".join(f"{path},{label}\n" for path, label, _ in ROWS)
+    files = FLAT | {"samples.csv": rows.encode()}
+    assert "without labels" in refusal(tmp_path, files)
+    source = read(tmp_path, files, SourceOptions(labels="samples.csv"))
+    assert {each.wnid for each in source.classes} == {label for _, label, _ in ROWS}
+
+
+def test_a_file_of_groups_is_used(tmp_path: Path) -> None:
+    """Also where its names are those of photos in both splits, so that it labels none."""
+    files = named("train", "ant/1.jpg", "bee/2.jpg") | named("val", "ant/1.jpg", "bee/2.jpg")
+    for split in ("train", "val"):
+        files[f"{split}.csv"] = b"file,label,person\nant/1.jpg,ant,p\nbee/2.jpg,bee,q\n"
+    source = read(tmp_path, files, SourceOptions(group_column="person"))
+    assert not any("is not used" in note for note in source.notes)
+
+
 def test_groups_across_splits_are_named(tmp_path: Path) -> None:
     files = named("train", "1.jpg", "2.jpg") | named("val", "1.jpg", "2.jpg")
     for split, people in (("train", "pq"), ("val", "qr")):

@@ -376,7 +376,7 @@ def test_the_options_are_recorded_and_compared(tmp_path: Path, capsys: pytest.Ca
     assert main([*words, "--class-level", "2"]) == 0
     capsys.readouterr()
     assert main([*words, "--class-level", "1"]) == 2
-    assert '"class_level": 2' in capsys.readouterr().err
+    assert "was prepared with --class-level 2 (now --class-level 1)" in capsys.readouterr().err
     options = alexnet.SourceOptions(class_level=2)
     again = alexnet.prepare(tmp_path / "photos", tmp_path / "store", side=16, workers=1, options=options)
     assert [each.wnid for each in again.classes] == ["dog", "elk"]
@@ -444,7 +444,10 @@ def test_folders_of_days_and_cameras_are_no_classes(inside: tuple[str, str], tmp
     files = photos(*(f"{name}/{each}" for name in ("cat", "dog") for each in inside))
     source = read(tmp_path, files)
     assert counts(source) == {"train": {"cat": 6, "dog": 6}}
-    assert len(source.notes) == 1 and f"cat/{inside[0]}" in source.notes[0]
+    assert source.notes == []  # they are not offered as classes either
+    innermost = read(tmp_path, files, SourceOptions(class_level=-1))
+    wanted = [f"the class {each} has the photos of cat/{each}, dog/{each}" for each in inside]
+    assert sorted(innermost.notes) == sorted(wanted)
 
 
 def test_folders_of_outputs_are_classes_with_a_note_until_they_are_excluded(tmp_path: Path) -> None:
@@ -459,6 +462,15 @@ def test_folders_of_outputs_are_classes_with_a_note_until_they_are_excluded(tmp_
     assert counts(kept) == {"train": {"cat": 3, "dog": 3}}
     assert [each.what for each in kept.left_out] == ["_old/ (3 photos)", "results/ (3 photos)"]
     assert kept.notes == [] and kept.options == {"exclude": "_old,results/"}
+
+
+def test_a_folder_with_a_comma_in_its_name_is_excluded_as_advised(tmp_path: Path) -> None:
+    files = photos("cat", "dog", "_old, bad")
+    (note,) = read(tmp_path, files).notes
+    assert "--exclude '_old, bad' leaves it out" in note
+    assert counts(read(tmp_path, files, SourceOptions(exclude="_old, bad"))) == {
+        "train": {"cat": 3, "dog": 3}
+    }
 
 
 def test_folders_are_excluded_by_name_at_any_depth_or_by_path(tmp_path: Path) -> None:

@@ -68,6 +68,20 @@ def test_a_store_of_an_earlier_version_has_none_until_it_is_prepared_again(photo
     assert set(files(made(photos)).values()) == set(files(store).values()) != {""}
 
 
+def test_a_link_is_named_and_not_its_target(tmp_path: Path) -> None:
+    """Its folder is its class; the target may be in a pool."""
+    (tmp_path / "pool").mkdir()
+    for name in ("ant", "bee"):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for number in range(PER_CLASS):
+            file = tmp_path / "pool" / f"{name}{number}.jpg"
+            file.write_bytes(photo(len(name) * number + ord(name[0]), (40, 30)))
+            (tmp_path / "photos" / name / f"{number}.jpg").symlink_to(file)
+    store = made(tmp_path / "photos")
+    wanted = tmp_path.resolve() / "photos" / "ant" / "0.jpg"
+    assert store.photo_files("train", ["ant/0.jpg"]) == [str(wanted)]
+
+
 def test_photos_in_a_tar_have_none(tmp_path: Path) -> None:
     with tarfile.open(tmp_path / "photos.tar", "w") as tar:
         for name in ("ant", "bee"):

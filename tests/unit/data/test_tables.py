@@ -345,6 +345,17 @@ def test_a_column_names_groups(tmp_path: Path) -> None:
         opened(tmp_path, group_column="person")
 
 
+def test_empty_and_missing_groups(tmp_path: Path) -> None:
+    few = [float("nan")] * (len(WORDS) - 1) + [7.0]
+    columns = {"image": structs(), "label": pa.array(WORDS), "patient": pa.array(few)}
+    write(tmp_path / "train.parquet", columns)
+    split = opened(tmp_path, group_column="patient").splits["train"]
+    assert [group_of(split, index) for index in range(len(split))] == [""] * (len(WORDS) - 1) + ["7.0"]
+    write(tmp_path / "train.parquet", columns | {"patient": pa.nulls(len(WORDS), pa.string())})
+    with pytest.raises(CommandError, match=r"--group-column patient: this column of .* is empty"):
+        opened(tmp_path, group_column="patient")
+
+
 def test_options_for_tables_are_refused_for_folders(tmp_path: Path) -> None:
     make.write(tmp_path, {"cat/a.jpg": PHOTOS[0], "dog/b.jpg": PHOTOS[1]})
     with pytest.raises(CommandError, match="no parquet or Arrow files"):

@@ -15,6 +15,7 @@ import alexnet
 from alexnet.cli.main import main
 from alexnet.data.store import Store
 from alexnet.errors import AlreadyExists, CommandError
+from alexnet.evaluation.calibration import CalibrateOptions, calibrate
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +75,14 @@ def test_the_default_views_are_those_of_the_training(store: Store, tmp_path: Pat
     for mirror, views in (("yes", "ten"), ("no", "center")):
         run = tiny.run(tmp_path / mirror, store, f"data.mirror={mirror}")
         assert str(alexnet.evaluate_model(alexnet.load(run.path, device="cpu"), store).views) == views
+
+
+def test_a_calibrated_model_is_tested_with_the_views_it_is_calibrated_for(
+    store: Store, tmp_path: Path
+) -> None:
+    run = tiny.run(tmp_path / "run", store, "data.mirror=yes")
+    calibrate(run.path, store, CalibrateOptions(views="center", device="cpu"))
+    assert str(alexnet.evaluate_model(alexnet.load(run.path, device="cpu"), store).views) == "center"
 
 
 def test_saved_results_are_compared_with_those_of_a_run(

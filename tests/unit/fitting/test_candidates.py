@@ -185,6 +185,22 @@ def test_time_for_the_refit_of_what_is_done_is_reserved() -> None:
     assert tuned.config.schedule.minutes == pytest.approx((380 - START_SECONDS) / 60, rel=1e-4)
 
 
+@given(st.floats(1, 200), st.floats(0, 100))
+def test_a_refit_that_fits_comes_before_another_candidate(seconds: float, refit: float) -> None:
+    """An epoch takes 80 seconds."""
+    photos, speed = PhotoCounts(800, 4, 72, validation=200), replace(SPEED, network=10.0)
+    planned = plan(photos, seconds, speed, 0, {"linear": 800, "sift-fv": 800}, refit)
+    used = sum(each.seconds + START_SECONDS for each in planned.candidates)
+    assert used + refit <= seconds + 1e-6 or refit + START_SECONDS > seconds
+
+
+def test_what_was_trained_on_a_part_is_trained_on_all_photos_when_there_is_time() -> None:
+    photos = PhotoCounts(3000, 5, 100, validation=700)
+    for done, again in ((2563, True), (3000, False)):
+        planned = plan(photos, 5000, SPEED, 0, {"linear": 3000, "sift-fv": done})
+        assert ("sift-fv" in {each.name for each in planned.candidates}) == again
+
+
 def test_speed_is_measured() -> None:
     photos = PhotoCounts(60, 3, 72)
     speed = measure_speed(photos, torch.device("cpu"))
@@ -214,6 +230,8 @@ def test_linear_is_trained_on_as_many_photos_as_there_is_time_for(
     assert min(train, max(LINEAR_PHOTOS, classes)) <= part <= train
     cost = part * (2 / 3 / network + last_layer)
     assert cost <= LINEAR_SHARE * seconds + 1e-6 or part in (LINEAR_PHOTOS, classes, train)
+    one_more = (part + 1) * (2 / 3 / network + last_layer)
+    assert part == train or one_more > LINEAR_SHARE * seconds - 1e-6
     assert (f"on {part:,} of the photos" in found.described) == (part < train)
 
 
@@ -227,6 +245,8 @@ def test_the_speed_is_corrected_by_what_linear_took() -> None:
     assert same.fisher == SPEED.fisher
     busy_before = SPEED.as_observed(photos, trained_on=300, seconds=2.0, prediction_seconds=0.1)
     assert busy_before.fisher.per_photo == pytest.approx(0.3 * SPEED.fisher.per_photo)
+    unknown = SPEED.as_observed(photos, trained_on=300, seconds=2.0, prediction_seconds=0.0)
+    assert unknown == SPEED  # of a version that did not save the time
     few = PhotoCounts(4, 2, 128, validation=2)
     assert SPEED.as_observed(few, trained_on=4, seconds=9.0, prediction_seconds=5.0) == SPEED
 

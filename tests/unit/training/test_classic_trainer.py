@@ -295,6 +295,24 @@ def test_least_squares_use_all_photos_and_refuse_too_many(
         fitted(tmp_path / "b", store, setting)
 
 
+def test_a_kill_after_the_checkpoint_loses_no_predictions(
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    setting = "classic.classifier=least-squares"
+    fitted(tmp_path / "whole", store, setting)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("alexnet.training.classic_trainer.save_left_out", _killed)
+        fitted(tmp_path / "killed", store, setting)
+    assert not left_out_path(tmp_path / "killed").exists()
+    fitted(tmp_path / "killed", store, setting, resume=True)
+    made, wanted = (load_predictions(left_out_path(tmp_path / name)) for name in ("killed", "whole"))
+    assert np.array_equal(made.probabilities, wanted.probabilities)
+
+
+def _killed(*arguments: Any) -> None:
+    raise KeyboardInterrupt
+
+
 @pytest.mark.parametrize("pattern", ["", r"[02468]\.png$|[13579]\.png$"])
 def test_training_photos_are_predicted_without_themselves_and_their_group(
     tmp_path: Path, store: Store, pattern: str, monkeypatch: pytest.MonkeyPatch

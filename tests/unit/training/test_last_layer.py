@@ -25,7 +25,7 @@ from alexnet.models.bundle import ModelBundle
 from alexnet.models.registry import build_run
 from alexnet.runs.run_dir import find_weights
 from alexnet.training import last_layer, preemption
-from alexnet.training.last_layer import choose_strength, fit_last_layer, last_linear_layer
+from alexnet.training.last_layer import DEFAULT_STRENGTH, choose_strength, fit_last_layer, last_linear_layer
 
 SMALL = [
     "image_size=32",
@@ -97,6 +97,19 @@ def test_the_penalty_is_chosen_on_held_out_images() -> None:
     assert weak < strong
     assert none == 0 and error is not None and error > 0.25
     assert choose_strength(noise[None].astype(np.float32), labels, seed=0) == (weak, error)
+
+
+def test_images_of_a_group_are_held_out_together() -> None:
+    """Four copies of each image of noise, in a group: its own copies would make a weak penalty seem best."""
+    generator = np.random.default_rng(0)
+    labels, groups = np.arange(80) % 2, [f"group {number // 8}" for number in range(80)]
+    centers = generator.normal(size=(10, 2, 50))
+    copies = np.array([centers[number // 8, number % 2] for number in range(80)])[None].astype(np.float32)
+    alone, unaware = choose_strength(copies, labels, seed=0)
+    strength, error = choose_strength(copies, labels, seed=0, groups=groups)
+    assert strength < alone
+    assert unaware == 0 and error is not None and error > 0.2
+    assert choose_strength(copies, labels, seed=0, groups=["one"] * 80) == (DEFAULT_STRENGTH, None)
 
 
 @pytest.mark.parametrize("setting", ["class_weights=balanced", "sampling=balanced"])

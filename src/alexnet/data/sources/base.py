@@ -159,11 +159,11 @@ def path_of(photos: object, index: int) -> str | None:
 
 
 def existing_file(source: str | Path, path: str | None) -> str:
-    """The absolute path of a photo's file, given relative to its source.
+    """The absolute path of a photo's file, given relative to its source; of a link, not of its target.
 
     Empty if the photo has no file of its own, as in a tar or a table, or it is no longer there.
     """
-    file = Path(source, path).resolve() if path else None
+    file = Path(source).resolve() / path if path else None
     return str(file) if file is not None and file.is_file() else ""
 
 

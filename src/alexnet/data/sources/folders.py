@@ -180,7 +180,8 @@ def containers(places: Sequence[Place], level: int) -> list[str]:
 def deeper_folders(places: Sequence[Place], level: int) -> dict[str, list[str]]:
     """The paths of the folders with photos in each class folder at a level, by its name.
 
-    Without class folders in which all are called like those of any data set, such as `images`.
+    Without class folders in which all are called like those of any data set, such as `images`, or of days and
+    cameras.
     """
     found: dict[str, list[Place]] = {}
     for place in places:
@@ -189,7 +190,7 @@ def deeper_folders(places: Sequence[Place], level: int) -> dict[str, list[str]]:
     return {
         name: [place.part_folders[-1] for place in inside]
         for name, inside in found.items()
-        if not all(is_neutral(part) for place in inside for part in place.parts[level:])
+        if not all(_names_no_class(part) for place in inside for part in place.parts[level:])
     }
 
 

@@ -128,6 +128,7 @@ def read_layout(survey: Survey, base: str, options: SourceOptions) -> Layout:
     _refuse_unused_columns(labeling, options)
     groups = labeling.groups()
     used = {file for origin in labeling.origins.values() for file in (*origin.files, origin.class_list)}
+    used |= set(labeling.group_files)
     labeling.notes += [
         f"{text.file} is not used: its column {image} names no photo of the source, or several by one name, "
         f"so its column {label} labels none"

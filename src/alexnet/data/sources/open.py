@@ -10,7 +10,7 @@ from pathlib import Path
 from alexnet.data.sources import cifar, coco, idx, imagenet, layout, parquet, voc, webdataset, yolo
 from alexnet.data.sources.base import LeftOut, Source, SourceOptions
 from alexnet.data.sources.photo_files import OpenedSource, photos_below
-from alexnet.data.sources.selection import check_fraction, hold_out
+from alexnet.data.sources.selection import check_fraction, hold_out, pieces
 from alexnet.data.sources.table_file import TableFile, holds_photos, is_text
 from alexnet.data.sources.tree import Tree, open_folder, open_tar, refuse_compressed
 from alexnet.errors import CommandError, DataError, NotFound
@@ -115,7 +115,8 @@ def _from_tree(tree: Tree, options: SourceOptions) -> Source:
 def _excluded(tree: Tree, names: str) -> dict[str, str]:
     """The folders that `--exclude` names, with the name; CommandError for a name that no folder has."""
     found: dict[str, str] = {}
-    for name in filter(None, (each.strip().rstrip("/") for each in names.split(","))):
+    ends = {end.casefold() for each in tree.listing.folders for end in (each, each.rpartition("/")[2])}
+    for name in filter(None, (each.strip().rstrip("/") for each in pieces(names, ends))):
         folders = [each for each in tree.listing.folders if each == name or each.endswith(f"/{name}")]
         if not folders:
             near = suggestion(name, tree.listing.subfolders(""))

@@ -20,9 +20,18 @@ import numpy.typing as npt
 from alexnet.data.classes import NO_LABEL, Class, are_custom, classes_from_wnids, imagenet_classes, wnid_in
 from alexnet.data.decode import UnreadableImage
 from alexnet.data.manifest import MANIFEST_FILE, PrepareSettings
-from alexnet.data.sources.base import Example, Labels, Source, SourceOptions, SourceSplit, SplitOrigin
+from alexnet.data.sources.base import (
+    Example,
+    Labels,
+    Source,
+    SourceOptions,
+    SourceSplit,
+    SplitOrigin,
+    group_of,
+)
 from alexnet.data.sources.devkit import official_name
 from alexnet.data.sources.photo_files import OpenedSource, find_strays
+from alexnet.data.sources.photo_table import MISSING
 from alexnet.data.sources.split_names import SPLIT_FOLDERS, partition_of, place_of, split_of_word
 from alexnet.data.sources.table_file import (
     TABLE_SUFFIXES,
@@ -103,7 +112,7 @@ def read_files(folder: Path, paths: Sequence[str], options: SourceOptions) -> So
     """The source of tables given relative to their folder.
 
     DataError if columns are ambiguous or labels are no labels, and for several configurations of which
-    `options` choose none.
+    `options` choose none. CommandError for a column of groups that does not exist or is empty.
     """
     chosen, strays = _choose(folder, sorted(paths), options.configuration)
     tables = _read_tables(folder, chosen, options)
@@ -135,6 +144,13 @@ def read_files(folder: Path, paths: Sequence[str], options: SourceOptions) -> So
             strays.append(f"{part.name}: {counted(len(values), 'photo')} without labels")
             continue
         splits[part.name] = part.split(labeled, values, own_names, classes, options.group_column)
+    if options.group_column and not any(
+        group_of(split, index) for split in splits.values() for index in range(len(split))
+    ):
+        raise CommandError(
+            f"--group-column {options.group_column}: this column of {folder} is empty: fill it in, or name "
+            "another one"
+        )
     if "val" not in splits and "test" in splits and (splits["test"].labels >= 0).all():
         splits["val"] = splits.pop("test")
     form = "parquet files" if all(table.file.path.suffix == ".parquet" for table in tables) else "Arrow files"
@@ -304,7 +320,8 @@ def _group_names(file: TableFile, column: str) -> list[str]:
         values = plain(file.column(column)).to_pylist()
     except ValueError as error:
         raise DataError(f"{file.path}: column {column!r} holds {error}, which name no groups") from error
-    return ["" if value is None else str(value).strip() for value in values]
+    texts = ("" if value is None else str(value).strip() for value in values)
+    return ["" if text in MISSING else text for text in texts]
 
 
 def _choose(folder: Path, paths: Sequence[str], wanted: str) -> tuple[dict[str, str], list[str]]:

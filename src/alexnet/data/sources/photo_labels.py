@@ -75,6 +75,8 @@ class PhotoLabels:
         self.left_out: list[LeftOut] = []
         self._leave_out(photos.arrangement.left_out)
         self.notes: list[str] = []
+        self.group_files: tuple[str, ...] = ()
+        """The files whose column `--group-column` names the groups."""
         self._others: dict[str, list[str]] = {}
         """What files that label photos name beside them."""
 
@@ -88,6 +90,8 @@ class PhotoLabels:
             self._refuse_splits_of_some_classes(level)
         first = splits[0]
         self._refuse_empty_classes(first, level)
+        if level == INNERMOST:
+            self._note_one_name_for_several(splits)
         self.classes = classes_from_wnids(_folder_names(arrangement.of(first), level))
         label_of = {each.wnid: label for label, each in enumerate(self.classes)}
         for split in arrangement.splits:
@@ -127,7 +131,8 @@ class PhotoLabels:
         Those of cameras and programs (`IMG_1.jpg`, `photo1.jpg`) are no classes.
         """
         numbers = self.photos.of(split)[:: max(len(self.photos.of(split)) // _NAMES_COMPARED, 1)]
-        folders = [self.photos.names_at(level)[place] for place in self.photos.places[numbers].tolist()]
+        at_level = self.photos.names_at(level)
+        folders = [at_level[place] for place in self.photos.places[numbers].tolist()]
         names = [class_in_name(path) for path in self.photos.paths(numbers)]
         photos = Counter(names)
         pairs = set(zip(names, folders, strict=True))
@@ -145,11 +150,22 @@ class PhotoLabels:
         if not found:
             return
         folders = [folder for each in found.values() for folder in each]
-        classes = f"class {next(iter(found))}" if len(found) == 1 else "classes " + _first(found)
+        classes = f"class {next(iter(found))}" if len(found) == 1 else f"classes above them, {_first(found)}"
         self.notes.append(
             f"photos in {_first(folders)} are of the {classes}; --class-level {INNERMOST} makes a class of "
             "each innermost folder"
         )
+
+    def _note_one_name_for_several(self, splits: Sequence[SplitName]) -> None:
+        """A note on innermost folders of the same name in different folders: `shoes/red` and `hats/red`."""
+        by_name: dict[str, dict[tuple[str, ...], str]] = {}
+        for split in splits:
+            for place in self.photos.arrangement.of(split):
+                if place.parts:
+                    by_name.setdefault(place.parts[-1], {}).setdefault(place.parts, place.folder)
+        for name, folders in by_name.items():
+            if len(folders) > 1:
+                self.notes.append(f"the class {name} has the photos of {_first([*folders.values()])}")
 
     def _refuse_splits_of_some_classes(self, level: int) -> None:
         """DataError for a folder below the classes that has the name of a split, which it would not be."""
@@ -341,6 +357,7 @@ class PhotoLabels:
         if not files:
             raise CommandError(f"{option}: {self.no_such_column()}")
         self.known += map(self.file_number, files)
+        self.group_files = tuple(files)
         return found
 
     def no_such_column(self) -> str:
@@ -352,8 +369,9 @@ class PhotoLabels:
         columns = [f"{table.file} has {first_few(table.columns, _COLUMNS_NAMED)}" for table in tables]
         if not columns:
             return (
-                f"{self.where} holds no parquet or Arrow files, and no text file that names its photos: "
-                "name one with --labels FILE"
+                f"{self.where} holds no parquet or Arrow files, and no text file that names its photos, or "
+                "it has several by one name: write their folders into it, or name another file with --labels "
+                "FILE"
             )
         return f"{'; '.join(columns)}: name one of these columns, or another file with --labels FILE"
 

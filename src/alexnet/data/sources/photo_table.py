@@ -41,8 +41,8 @@ _NO_LABELS = re.compile(
 _SCORES = ("confidence", "score", "probability", "prob", "proba")
 """Headers of columns that only predictions have."""
 _YES, _NO = ("1", "true", "yes", "1.0"), ("0", "false", "no", "0.0")
-_MISSING = ("NA", "N/A", "NaN", "nan", "<NA>", "<na>", "null", "NULL")
-"""What R, pandas and databases write where there is no label."""
+MISSING = ("NA", "N/A", "NaN", "nan", "<NA>", "<na>", "null", "NULL")
+"""What R, pandas and databases write where there is no label or group."""
 _FLAG_HEADERS: dict[str, SplitName] = {
     "istrain": "train",
     "istraining": "train",
@@ -124,13 +124,10 @@ class PhotoTable:
 
 
 def read_table(text: TextFile, index: PhotoIndex, options: SourceOptions) -> PhotoTable | None:
-    """What the file tells about the photos of the index; None if it names none of them.
-
-    CommandError if a chosen column does not exist.
-    """
+    """What the file tells about the photos of the index; None if it names none of them."""
     name = text.file.rpartition("/")[2]
-    # Each photo's own boxes, or a form to fill in, is no table of photos.
-    if index.find(name.rpartition(".")[0]) is not None or _NO_LABELS.search(name):
+    # Each photo's own boxes are no table of photos, nor is a form to fill in, unless a user names it.
+    if index.find(name.rpartition(".")[0]) is not None or (_NO_LABELS.search(name) and not options.labels):
         return None
     best: PhotoTable | None = None
     chosen = (options.image_column, options.label_column, options.group_column)
@@ -297,12 +294,12 @@ def _table(
             continue
         photos[photo] = None
         group = row.cells[grouped] if grouped is not None and grouped < len(row.cells) else ""
-        if group and groups.setdefault(photo, group) != group:
+        if group and group not in MISSING and groups.setdefault(photo, group) != group:
             two_groups.append(f"{row.cells[image]} ({groups[photo]}, line {row.line}: {group})")
         if any(row.cells[width:]):
             wide.append(row.line)
         value = label(row)
-        if value in _MISSING:
+        if value in MISSING:
             missing[value] = None
         elif value:
             before, line = labels.setdefault(photo, (value, row.line))
@@ -407,9 +404,12 @@ def _label_column(
     if scored:
         reason = f"its column {scored[0]} makes it a file of predictions: choose with --label-column"
         return _no_label, "", reason
-    named = [column for column in others if _header_key(header[column]) in _LABEL_HEADERS]
+    named = [column for column in others if is_label_header(header[column])]
     if named:
         return _of_named(header, rows, named)
+    if grouped is not None and is_label_header(header[grouped]):
+        reason = f"its column {header[grouped]} may be the label: choose one with --label-column"
+        return _no_label, "", reason
     others = [column for column in others if not _is_split_column(header[column], rows, column)]
     if len(others) > 1 and all(
         _is_flag(row.cells[column]) for row in rows for column in others if column < len(row.cells)

@@ -126,7 +126,7 @@ def _named(classes: Sequence[Class], wanted: str) -> list[int]:
             exact.setdefault(name, set()).add(label)
             folded.setdefault(name.casefold(), set()).add(label)
     chosen: set[int] = set()
-    for name in _pieces(wanted, folded):
+    for name in pieces(wanted, folded):
         labels = exact.get(name, folded.get(name.casefold(), set()))
         if len(labels) > 1:
             meant = " or ".join(classes[label].wnid for label in sorted(labels))
@@ -139,15 +139,17 @@ def _named(classes: Sequence[Class], wanted: str) -> list[int]:
     return sorted(chosen)
 
 
-def _pieces(wanted: str, names: Container[str]) -> list[str]:
-    """The parts between commas; those that are a name together (`Paris, France`) in one."""
-    parts, pieces = wanted.split(","), list[str]()
+def pieces(wanted: str, names: Container[str]) -> list[str]:
+    """The parts between commas; those that are one of `names`, in lower case, together (`Paris, France`) in
+    one.
+    """
+    parts, found = wanted.split(","), list[str]()
     while parts:
         joined = (",".join(parts[:count]).strip() for count in range(len(parts), 1, -1))
         piece = next((each for each in joined if each.casefold() in names), parts[0].strip())
-        pieces.append(piece)
+        found.append(piece)
         parts = parts[piece.count(",") + 1 :]
-    return pieces
+    return found
 
 
 def hold_out(source: Source, fraction: float, group_by: str = "") -> Source:

@@ -17,7 +17,7 @@ from alexnet.report.sections.subjects import Drawn
 from alexnet.report.tables import ABSENT, Table, percent
 from alexnet.runs.fit_record import FEW_TESTED, Fit
 from alexnet.runs.results import ViewSet
-from alexnet.text import counted, shown_path
+from alexnet.text import all_of, counted, shown_path
 
 UNREADABLE_SHOWN = 25
 """Photos in the table of unreadable ones."""
@@ -124,7 +124,7 @@ def candidates_table(fit: Fit) -> Table:
     if held_out < FEW_TESTED:
         notes.append("So few photos choose nearly at random, and say little about the error.")
     if fit.refit:
-        runs = " and ".join(fit.refit)
+        runs = all_of(fit.refit)
         notes.append(f"Trained again after the choice, with these {held_out:,} photos added: {runs}.")
     return Table(columns, rows, "Candidates", frozenset(measured), notes).without_empty_columns()
 
