@@ -22,7 +22,7 @@ GROUPS = {
     "rank": "signals to one of two processes",
 }
 """The first word of an attack, and what the documents call all attacks of that kind."""
-COLUMNS = ("tried", "held", "silent wrong", "traceback", "unexpected", "left over")
+COLUMNS = ("tried", "moments", "held", "silent wrong", "traceback", "unexpected", "left over")
 
 
 class Row(NamedTuple):
@@ -40,12 +40,24 @@ class Row(NamedTuple):
     traceback: int
     unexpected: int
     left_over: int
+    moments: int = 0
+    """At which the command can be killed; 0 for other attacks, and in rows that did not record it."""
 
     @property
     def counts(self) -> tuple[int, ...]:
-        """The numbers under `COLUMNS`."""
+        """The numbers under `COLUMNS`, without the moments."""
         failed = (self.silent_wrong, self.traceback, self.unexpected, self.left_over)
         return (self.tried, self.held, *failed)
+
+
+def moment_of(seed: int, moments: int) -> int:
+    """The moment, from 0, at which a command is killed with this seed.
+
+    Seeds in a row are spread evenly over the moments, and as many of them as there are moments reach each.
+    """
+    bits = (moments - 1).bit_length()
+    reversed_bits = (int(f"{number:0{bits}b}"[::-1], 2) for number in range(2**bits))
+    return [moment for moment in reversed_bits if moment < moments][seed % moments]
 
 
 def read(folder: Path) -> list[Row]:
@@ -92,6 +104,22 @@ def _table(titles: dict[str, str], rows: Sequence[Row]) -> Table:
     named = sorted(set(titles.values()), key=lambda title: (title in order and order.index(title), title))
     body: list[Sequence[str]] = []
     for title in named:
-        counts = [row.counts for row in rows if titles[row.attack] == title]
-        body.append((title, *(f"{sum(column):,}" for column in zip(*counts, strict=True))))
+        of_it = [row for row in rows if titles[row.attack] == title]
+        tried, *others = (f"{sum(column):,}" for column in zip(*(row.counts for row in of_it), strict=True))
+        body.append((title, tried, _moments(of_it), *others))
     return Table(("attack", *COLUMNS), body, numeric=frozenset(COLUMNS))
+
+
+def _moments(rows: Sequence[Row]) -> str:
+    """At how many of their moments commands were killed: `50 of 412`; empty for other attacks.
+
+    Where a command has got other moments since, rows with as many as the last one count.
+    """
+    last = {row.attack: row.moments for row in rows if row.moments}
+    reached = {
+        (row.attack, moment_of(seed, row.moments))
+        for row in rows
+        if row.moments and row.moments == last[row.attack]
+        for seed in range(row.first_seed, row.first_seed + row.tried)
+    }
+    return f"{len(reached):,} of {sum(last.values()):,}" if last else ""

@@ -69,7 +69,7 @@ def _mutations(attacks: Sequence[MutationAttack], seed: int) -> Iterator[Trial]:
 
 def _kills(attack: KillAttack, seed: int) -> Iterator[Trial]:
     for name in attack.moments:
-        yield attack.random_trial(name, seed)
+        yield attack.trial(name, seed)
 
 
 def _requests(attack: RequestAttack, seed: int) -> list[Trial]:
@@ -118,10 +118,11 @@ def _rows(found: list[Trial], command: str, first: int) -> list[Row]:
     call = (_commit(), command, first, max(seeds), _machine())
     rows: list[Row] = []
     for attack in sorted({trial.attack for trial in found}):
-        outcomes = [trial.outcome for trial in found if trial.attack == attack]
-        held = sum(trial.held for trial in found if trial.attack == attack)
+        of_it = [trial for trial in found if trial.attack == attack]
+        outcomes = [trial.outcome for trial in of_it]
+        held = sum(trial.held for trial in of_it)
         failed = (outcomes.count(each) for each in ("silent wrong", "traceback", "unexpected", "left over"))
-        rows.append(Row(*call, attack, len(outcomes), held, *failed))
+        rows.append(Row(*call, attack, len(outcomes), held, *failed, of_it[0].moments))
     return rows
 
 

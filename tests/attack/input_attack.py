@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import itertools
 import json
@@ -11,6 +12,7 @@ import tarfile
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,11 +36,15 @@ import alexnet
 from alexnet import recipes
 from alexnet.config import flatten, override
 from alexnet.config_file import config_yaml, read_config_file
-from alexnet.data.sources import open_source
+from alexnet.data.classes import NO_LABEL
+from alexnet.data.decode import heic_is_readable
+from alexnet.data.sources import SourceOptions, open_source
+from alexnet.data.sources.base import group_of
 from alexnet.data.sources.devkit import read_any_devkit
 from alexnet.interop import caffe, torchvision
 from alexnet.interop.importers import read_class_list
 from alexnet.models import bundle
+from alexnet.runs.hugging_face import CONFIG_FILE, WEIGHTS_FILE, repository_config
 
 CHECKSUMS = ("checksum", "tensors_sha256", "tensors_xxh3_128")
 """Entries of metadata; they would hide what comes after."""
@@ -78,6 +84,8 @@ class InputAttack:
             "caffemodel": self._caffe,
             "photo": self._photo,
             "parquet": self._parquet,
+            "Arrow": self._arrow,
+            "table": self._table,
             "tar": self._tar,
             "COCO": self._coco,
             "VOC": self._voc,
@@ -92,7 +100,11 @@ class InputAttack:
             "class list": self._class_list,
             "configuration file": self._configuration,
             "setting": self._setting,
+            "model repository": self._repository,
+            "AVIF": partial(self._encoded, "AVIF"),
         }
+        if heic_is_readable():
+            attacks["HEIC"] = partial(self._encoded, "HEIF")
         found: list[Trial] = []
         for name, attack in attacks.items():
             chance = random.Random(f"{name} {seed}")
@@ -174,6 +186,85 @@ class InputAttack:
             path = place / "train-0.parquet"
             path.write_bytes(_changed(path.read_bytes(), chance))
         return lambda: _read_source(place)
+
+    def _arrow(self, place: Path, chance: random.Random) -> Callable[[], object]:
+        """A file, a stream, or a folder as `save_to_disk` of `datasets` writes it."""
+        features = {
+            "image": {"_type": "Image"},
+            "label": {"names": ["a", "b"], "_type": "ClassLabel"},
+            "person": {"dtype": "string", "_type": "Value"},
+        }
+        rows = [{"bytes": self._png(number), "path": f"{number}.png"} for number in range(8)]
+        labels = [[0, 1] * 4, pa.array(["a", "b"] * 4).dictionary_encode(), ["a", "b"] * 4]
+        table = pa.table({"image": rows, "label": chance.choice(labels), "person": list("abcdabcd")})
+        if chance.random() < 0.5:
+            text = _changed_document({"info": {"features": features}}, chance)
+            table = table.replace_schema_metadata({"huggingface": text.encode("utf-8", "replace")})
+        form = chance.choice(("file", "stream", "compressed", "save_to_disk"))
+        options = pa.ipc.IpcWriteOptions(compression="lz4") if form == "compressed" else None
+        made = io.BytesIO()
+        new = pa.ipc.new_file if form in ("file", "compressed") else pa.ipc.new_stream
+        with new(made, table.schema, options=options) as writer:
+            writer.write_table(table, max_chunksize=4)
+        data = _changed(made.getvalue(), chance) if chance.random() < 0.8 else made.getvalue()
+        if form != "save_to_disk":
+            make.write(place, {f"train.{chance.choice(('arrow', 'feather', 'ipc'))}": data})
+            return lambda: _read_source(place)
+        name = "data-00000-of-00001.arrow"
+        beside = {
+            "dataset_dict.json": {"splits": ["train"]},
+            "train/dataset_info.json": {"features": features},
+            "train/state.json": {
+                "_data_files": [{"filename": name}],
+                "_split": "train",
+                "_format_type": None,
+            },
+        }
+        make.write(place, {f"train/{name}": data})
+        _write(place, {file: json.dumps(document).encode() for file, document in beside.items()}, chance)
+        return lambda: _read_source(place)
+
+    def _table(self, place: Path, chance: random.Random) -> Callable[[], object]:
+        """Photos that a table of several columns labels, groups and divides into splits."""
+        rows: list[dict[str, Any]] = [
+            {
+                "file": f"photos/{number}.png",
+                "label": ("ant", "bee")[number % 2],
+                "split": ("train", "train", "val", "test")[number // 2 % 4],
+                "person": f"p{number // 4}",
+                "age": number,
+            }
+            for number in range(16)
+        ]
+        for _ in range(chance.choice((0, 1, 4))):
+            chance.choice(rows)[chance.choice(list(rows[0]))] = chance.choice(VALUES)
+        kind = chance.choice(("csv", "tsv", "jsonl", "json", "parquet", "arrow"))
+        data = _table_bytes(rows, kind)
+        make.write(place, {f"photos/{number}.png": self._png(number) for number in range(16)})
+        make.write(place, {f"labels.{kind}": _changed(data, chance) if chance.random() < 0.7 else data})
+        columns = {
+            name: column
+            for name, column in (("image", "file"), ("label", "label"), ("group", "person"))
+            if chance.random() < 0.5
+        }
+        if chance.random() < 0.2:
+            columns[chance.choice(list(columns) or ["label"])] = chance.choice(("split", "no such", "2", ""))
+        options = SourceOptions(**{f"{name}_column": column for name, column in columns.items()})
+        path = place / f"labels.{kind}" if kind not in ("json", "jsonl") and chance.random() < 0.5 else place
+        return lambda: _read_source(path, options)
+
+    def _repository(self, place: Path, chance: random.Random) -> Callable[[], object]:
+        (place / WEIGHTS_FILE).symlink_to(self.subject.folder / EXPORT)
+        with safe_open(place / WEIGHTS_FILE, framework="pt") as opened:
+            config = repository_config(opened.metadata())
+        text = _changed_document(config, chance).encode()
+        (place / CONFIG_FILE).write_bytes(_changed(text, chance) if chance.random() < 0.5 else text)
+        return lambda: alexnet.load(place, device="cpu")
+
+    def _encoded(self, form: str, place: Path, chance: random.Random) -> Callable[[], object]:
+        data = odd_uploads.encoded(odd_uploads.picture(chance.randrange(100)), form)
+        (place / "photo.heic").write_bytes(_changed(data, chance))
+        return lambda: self.predictor.predict(place / "photo.heic")
 
     def _tar(self, place: Path, chance: random.Random) -> Callable[[], object]:
         path = place / "photos.tar"
@@ -319,12 +410,44 @@ class InputAttack:
         return buffer.getvalue()
 
 
-def _read_source(path: Path) -> None:
-    """Opens the source and reads some of its photos' labels."""
-    source = open_source(path)
-    for split in source.splits.values():
-        for _, example in zip(range(MOST_EXAMPLES), split, strict=False):
-            assert 0 <= example.label < len(source.classes)
+def _read_source(path: Path, options: SourceOptions = SourceOptions()) -> None:  # noqa: B008 - frozen
+    """Opens the source and reads some of its photos, with their labels, names and groups."""
+    source = open_source(path, options=options)
+    for name, split in source.splits.items():
+        for index, example in zip(range(MOST_EXAMPLES), split, strict=False):
+            assert example.key == split.key(index)
+            assert isinstance(group_of(split, index), str)
+            hidden = name == "test" and example.label == NO_LABEL
+            assert hidden or 0 <= example.label < len(source.classes)
+
+
+def _table_bytes(rows: list[dict[str, Any]], kind: str) -> bytes:
+    """A table in a file of this kind; of other columns where the kind cannot hold these values."""
+    if kind == "json":
+        return json.dumps(rows).encode()
+    if kind == "jsonl":
+        return "\n".join(map(json.dumps, rows)).encode()
+    if kind in ("csv", "tsv"):
+        text = io.StringIO()
+        writer = csv.DictWriter(text, list(rows[0]), delimiter="," if kind == "csv" else "\t")
+        writer.writeheader()
+        writer.writerows(rows)
+        return text.getvalue().encode("utf-8", "replace")
+    columns: dict[str, Any] = {}
+    for name in rows[0]:
+        values = [row[name] for row in rows]
+        try:
+            columns[name] = pa.array(values)
+        except (pa.ArrowException, OverflowError, UnicodeError):
+            columns[name] = pa.array([repr(value) for value in values])
+    made = io.BytesIO()
+    table = pa.table(columns)
+    if kind == "parquet":
+        pq.write_table(table, made)
+    else:
+        with pa.ipc.new_file(made, table.schema) as writer:
+            writer.write_table(table)
+    return made.getvalue()
 
 
 def _unchecked(document: Any) -> Any:

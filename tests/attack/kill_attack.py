@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import random
 import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -28,6 +27,7 @@ from attack.subject import (
     observe_prepare,
     observe_resumed,
     observe_run,
+    observe_store,
     train_here,
     without_times,
 )
@@ -36,6 +36,7 @@ import alexnet
 from alexnet.analysis.features import features_of
 from alexnet.cli.main import main
 from alexnet.data.prepare import prepare
+from alexnet.data.prepare_parts import Part, prepare_part
 from alexnet.data.sources import open_source
 from alexnet.data.store import Store
 from alexnet.errors import Interrupted, Stopped
@@ -47,16 +48,20 @@ from alexnet.runs.fit_record import Fit
 from alexnet.runs.metrics_log import read_metrics
 from alexnet.runs.results import read_results
 from alexnet.runs.run_dir import EnsembleDir, RunDir
+from tools.attacks import moment_of
 
 ENSEMBLE, CLAIMS, FIT, CLAIM = "ensemble", "claims", "fit", "lrn"
 """Folders that the commands make, and the claim that is tested."""
+PARTS = 2
+"""Of a store: `train` and `val`, which have a shard each."""
+SETTINGS = tiny.PrepareSettings(side=tiny.SIDE_PIXELS, encoding="raw")
 
 
 class Command(NamedTuple):
     """What is killed, and what must be the same when it is repeated."""
 
     before: Callable[[Subject], object]
-    """Removes what the command would find done."""
+    """Removes what the command would find done, or changes what it works on."""
     work: Callable[[Subject], object]
     observe: Callable[[Subject], Any]
 
@@ -66,9 +71,28 @@ class FailedAgainError(RuntimeError):
 
 
 def _prepare(subject: Subject) -> None:
+    prepare(open_source(subject.folder / PHOTOS), subject.folder / STORE, SETTINGS, workers=1)
+
+
+def _prepare_parts(subject: Subject) -> None:
     source = open_source(subject.folder / PHOTOS)
-    settings = tiny.PrepareSettings(side=tiny.SIDE_PIXELS, encoding="raw")
-    prepare(source, subject.folder / STORE, settings, workers=1)
+    for number in range(1, PARTS + 1):
+        prepare_part(source, subject.folder / STORE, Part(number, PARTS), SETTINGS, workers=1)
+
+
+def _change_photos(subject: Subject) -> None:
+    """A photo with other contents, a new and a missing one; their times are the same in each copy."""
+    train, val = (subject.folder / PHOTOS / split for split in ("train", "val"))
+    shutil.copy2(train / "class0" / "0.png", train / "class1" / "1.png")
+    shutil.copy2(train / "class1" / "2.png", val / "class1" / "new.png")
+    (val / "class2" / "0.png").unlink()
+
+
+def _observe_prepared(subject: Subject) -> Any:
+    """The store and its files, before and after it is prepared once more."""
+    store = subject.folder / STORE
+    files = sorted(str(path.relative_to(store)) for path in store.rglob("*"))
+    return files, observe_store(subject), observe_prepare(subject)
 
 
 def _evaluate(subject: Subject) -> None:
@@ -173,7 +197,9 @@ COMMANDS = {
     "export": Command(_removing(), lambda it: export(it.folder / RUN, it.folder / EXPORT), observe_export),
     "evaluate": Command(_removing(f"{RUN}/predictions"), _evaluate, observe_run),
     "similar": Command(_removing(f"{RUN}/features"), _features, observe_run),
-    "prepare": Command(_removing(STORE), _prepare, observe_prepare),
+    "prepare": Command(_removing(STORE), _prepare, _observe_prepared),
+    "prepare-part": Command(_removing(STORE), _prepare_parts, _observe_prepared),
+    "prepare-update": Command(_change_photos, _prepare, _observe_prepared),
     "ensemble": Command(_removing(), _ensemble, _observe_ensemble),
     "claims": Command(_removing(), _claims, _observe_claims),
     "fit": Command(_removing(), _fit, _observe_fit),
@@ -203,19 +229,16 @@ class KillAttack:
             shutil.rmtree(copy.folder)
         return cls(subject, scratch, moments, usual)
 
-    def random_trial(self, name: str, seed: int) -> Trial:
-        """A kill of a command at a random moment; seeds in a row kill it once at each moment."""
-        count = self.moments[name]
-        return self.trial(name, random.Random(name).sample(range(count), count)[seed % count], seed)
-
-    def trial(self, name: str, moment: int, seed: int = 0) -> Trial:
-        """A kill of a command at a moment; then it is repeated."""
+    def trial(self, name: str, seed: int) -> Trial:
+        """A kill of a command at the moment of the seed (see `moment_of`); then it is repeated."""
         command, copy = COMMANDS[name], self.subject.copy(self.scratch / "copy")
+        moments = self.moments[name]
+        moment = moment_of(seed, moments)
         try:
             command.before(copy)
             with killed_at(moment) as killer:
                 command.work(copy)
-            what = f"killed after {moment} changes, the last {killer.names[-1:]}"
+            what = f"killed after {moment} of {moments} changes, the last {killer.names[-1:]}"
 
             def again() -> Any:
                 command.work(copy)
@@ -229,6 +252,6 @@ class KillAttack:
             ]
             if left and outcome == "harmless":
                 outcome, detail = "left over", str(left[0])
-            return Trial(f"kill of {name}", what, seed, outcome, detail)
+            return Trial(f"kill of {name}", what, seed, outcome, detail, moments)
         finally:
             shutil.rmtree(copy.folder)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 from unittest import mock
 
-MOMENTS = ("rename", "replace", "fsync", "unlink", "rmdir", "mkdir", "symlink")
+MOMENTS = ("rename", "replace", "fsync", "unlink", "rmdir", "mkdir", "symlink", "link")
 """Functions of `os` before each call of which the process may be killed."""
 
 

@@ -31,6 +31,8 @@ class Trial:
     seed: int
     outcome: Outcome
     detail: str = ""
+    moments: int = 0
+    """At which the attacked command can be killed; 0 for other attacks."""
 
     @property
     def held(self) -> bool:

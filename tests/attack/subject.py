@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,13 +27,14 @@ from alexnet.data.sources import open_source
 from alexnet.data.store import Store
 from alexnet.data.store_inspection import inspect_store
 from alexnet.errors import Stopped
+from alexnet.evaluation.calibration import CalibrateOptions, calibrate
 from alexnet.evaluation.inference import InferenceOptions
 from alexnet.fitting.fit import MODEL_FILE
 from alexnet.interop.export import export
 from alexnet.interop.model_repository import export_repository
 from alexnet.models import bundle
 from alexnet.runs.fit_record import Fit
-from alexnet.runs.metrics_log import read_metrics
+from alexnet.runs.metrics_log import Callback, LogEvent, no_callback, read_metrics
 from alexnet.runs.provenance import unfinished_note
 from alexnet.runs.results import read_results
 from alexnet.runs.run_dir import CHECKPOINTS, FIT_STORE, EnsembleDir, EnsembleMember, RunDir, find_weights
@@ -40,6 +42,7 @@ from alexnet.training.run import train
 
 RUN, STOPPED, STORE, EXPORT, PHOTOS = "run", "stopped", "store", "net.safetensors", "photos"
 ONNX, REPOSITORY, AVERAGE, CLASSIFIER = "net.onnx", "repository", "average", "classifier"
+PIPELINE, STOPPED_PIPELINE = "pipeline", "stopped-pipeline"
 AVERAGED = ("one", "other")
 """The members of `AVERAGE`."""
 SETTINGS = (
@@ -50,7 +53,23 @@ SETTINGS = (
     "training.mixup=0.2",
     "training.grad_accum_steps=2",
 )
-_TIMES = ("seconds", "eta_seconds", "images_per_second", "data_wait_share", "device")
+_CHANNEL = {"step": 12, "patches": [16, 24], "codebook_size": 8, "pyramid": ["1x1"]}
+_CHANNELS = (
+    {**_CHANNEL, "descriptor": "hog", "encoding": "llc", "pca": 8},
+    {**_CHANNEL, "descriptor": "sift", "encoding": "super-vector", "pca": 8},
+)
+PIPELINE_SETTINGS = (
+    "data.image_size=72",
+    "data.input_size=72",
+    "training.batch_size=8",
+    "training.checkpoint_every_minutes=0",
+    "schedule.epochs=4",
+    "classic.sample_descriptors=400",
+    f"classic.channels={json.dumps(_CHANNELS)}",
+)
+_TIMES = ("seconds", "stage_seconds", "eta_seconds", "images_per_second", "data_wait_share", "device")
+_LOGGED = ("train", "validation", "stage", "pass")
+"""Events that are the same whenever a run was stopped."""
 
 
 @dataclass(frozen=True)
@@ -69,13 +88,14 @@ class Subject:
         with contextlib.suppress(Stopped):
             train_here(subject, STOPPED, minutes=0)
         alexnet.evaluate(folder / RUN, store, device="cpu")
+        calibrate(folder / RUN, store, CalibrateOptions(device="cpu"))
         features_of(RunDir(folder / RUN), store, options=InferenceOptions(device="cpu"))
         export(folder / RUN, folder / EXPORT)
         return subject
 
     @classmethod
     def make_models(cls, folder: Path) -> Subject:
-        """Models of other forms: an ONNX file, a model repository, an ensemble and a fit."""
+        """Others: an ONNX file, a model repository, an ensemble, a fit, and classic pipelines."""
         subject = cls(folder)
         folder.mkdir()
         store = tiny.store(folder)
@@ -88,6 +108,10 @@ class Subject:
         export_repository(folder / AVERAGE / AVERAGED[0], folder / REPOSITORY)
         alexnet.evaluate(folder / AVERAGE, store, device="cpu")
         alexnet.fit(folder / PHOTOS, folder / CLASSIFIER, minutes=0.1)
+        train_pipeline_here(subject, PIPELINE)
+        alexnet.evaluate(folder / PIPELINE, store, device="cpu")
+        with contextlib.suppress(Stopped):
+            train_pipeline_here(subject, STOPPED_PIPELINE, callback=_stop_in_the_last_channel)
         return subject
 
     def copy(self, folder: Path) -> Subject:
@@ -114,6 +138,28 @@ def train_here(subject: Subject, name: str, resume: bool = False, minutes: float
         minutes=minutes,
         device="cpu",
     )
+
+
+def train_pipeline_here(
+    subject: Subject, name: str, resume: bool = False, callback: Callback = no_callback
+) -> Any:
+    """Trains the classic pipeline of that name."""
+    return train(
+        "sparse-coding",
+        subject.folder / STORE,
+        subject.folder / name,
+        *PIPELINE_SETTINGS,
+        resume=resume,
+        device="cpu",
+        callback=callback,
+    )
+
+
+def _stop_in_the_last_channel(event: LogEvent) -> None:
+    """Its classifiers, which were saved after their first pass, are stopped in the second one."""
+    values = event.values
+    if event.event == "pass" and (values["channel"], values["number"]) == (f"channel{len(_CHANNELS)}", 2):
+        raise Stopped("stopped by a test")
 
 
 def digest_of(*arrays: Any) -> str:
@@ -175,6 +221,7 @@ def observe_run(subject: Subject) -> Any:
     return (
         [without_times(each.to_dict()) for each in (*results, *read_results(run.path))],
         digest_of(last.probabilities([photo])),
+        repr(last.calibration),
         [digest_of(*each.model.state_dict().values()) for each in (exported, best)],
         [repr(each.provenance) for each in (exported, best)],
         without_times(read_metrics(run.metrics_file)),
@@ -185,19 +232,21 @@ def observe_run(subject: Subject) -> Any:
     )
 
 
-def observe_resumed(subject: Subject) -> Any:
+def observe_resumed(
+    subject: Subject, name: str = STOPPED, train_here: Callable[..., Any] = train_here
+) -> Any:
     """The stopped run trained to its end: its checkpoints, where the links point, its log, and its export.
 
     Damaged where the run itself has reported that its log was.
     """
-    result = train_here(subject, STOPPED, resume=True)
-    run = RunDir.open(subject.folder / STOPPED)
+    result = train_here(subject, name, resume=True)
+    run = RunDir.open(subject.folder / name)
     links = [(run.checkpoints / name).resolve().name for name in CHECKPOINTS]
     exported = [export(run.path, subject.folder / "again.safetensors", name) for name in CHECKPOINTS]
     lines = read_metrics(run.metrics_file)
     if lost := [line["lines"] for line in lines if line["event"] == "lost"]:
         raise Damaged(f"{sum(lost)} lines of the log were lost, as it was logged and printed")
-    log = [line for line in lines if line["event"] in ("train", "validation")]
+    log = [line for line in lines if line["event"] in _LOGGED]
     return (
         (result.step, without_times(result.errors), result.best_top1_error),
         links,
@@ -255,6 +304,26 @@ def observe_classifier(subject: Subject) -> Any:
     )
 
 
+observe_stopped_pipeline = partial(observe_resumed, name=STOPPED_PIPELINE, train_here=train_pipeline_here)
+
+
+def observe_pipeline(subject: Subject) -> Any:
+    """What it predicts, alone and exported, its errors, and its log."""
+    run = RunDir.open(subject.folder / PIPELINE)
+    predicted = _predicted(subject, PIPELINE)
+    results = alexnet.evaluate(run.path, Store.open(subject.folder / STORE), device="cpu")
+    exported = export(run.path, subject.folder / "again.safetensors")
+    return (
+        predicted,
+        [without_times(each.to_dict()) for each in (*results, *read_results(run.path))],
+        digest_of(*exported.model.state_dict().values()),
+        repr(exported.provenance),
+        without_times(read_metrics(run.metrics_file)),
+        run.config(),
+        repr(run.environment()),
+    )
+
+
 OBSERVED: dict[str, tuple[Observer, ...]] = {
     STORE: (observe_store, observe_prepare),
     RUN: (observe_run,),
@@ -267,5 +336,7 @@ OBSERVED_OF_MODELS: dict[str, tuple[Observer, ...]] = {
     REPOSITORY: (observe_repository,),
     AVERAGE: (observe_average,),
     CLASSIFIER: (observe_classifier,),
+    PIPELINE: (observe_pipeline,),
+    STOPPED_PIPELINE: (observe_stopped_pipeline,),
 }
 """The same of `Subject.make_models`."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+import ctypes
 import errno
 import json
 import os
 import resource
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,8 +19,10 @@ import torch
 from hostile_photos import encoded
 
 from alexnet.cli.main import main
+from alexnet.data.store import Store
 from alexnet.text import printable
 
+linux = pytest.mark.skipif(sys.platform != "linux", reason="takes a right from a process as Linux does")
 ESCAPE = "\x1b[31m"
 NAMES = (
     f"{ESCAPE}red",
@@ -141,6 +145,8 @@ def test_a_full_error_output_leaves_the_exit_code() -> None:
             3,
         ),
         (OSError(errno.EMFILE, "Too many open files", "x"), "Too many open files: allow more of them", 1),
+        (RuntimeError("cannot open <x>: Too many open files (24)"), "Too many open files: allow more", 1),
+        (ImportError("x.so: cannot open it: Too many open files"), "Too many open files: allow more", 1),
         (OSError(errno.ENOSPC, "No space left on device", "out"), "cannot write out (No space", 1),
         (OSError(errno.ELOOP, "Too many levels", "a\nb"), r"cannot use a\nb (Too many levels)", 3),
         (OSError(errno.EIO, "Input/output error"), "cannot write the output (Input/output error)", 1),
@@ -162,9 +168,90 @@ def test_what_the_system_refuses_is_one_line(verb, capfd, error: Exception, line
     assert shown.count("\n") == 1
 
 
-def test_too_many_open_files_is_one_line(run: Path) -> None:
-    def limit() -> None:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (8, 8))
+WITHOUT_FILES = """
+import os, sys
+from alexnet.cli.main import main
+held = []
+try:
+    while True:
+        held.append(os.open(os.devnull, os.O_RDONLY))
+except OSError:
+    pass
+for each in held[: int(sys.argv[1])]:
+    os.close(each)
+sys.exit(main(sys.argv[2:]))
+"""
 
-    done = alexnet("compare", run, preexec_fn=limit)
-    assert b"Traceback" not in done.stderr
+
+@pytest.mark.parametrize("free", [0, 1])
+def test_too_many_open_files_is_one_line(run: Path, store: Store, free: int) -> None:
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+
+    words = ["evaluate", str(run), "--store", str(store.path), "--device", "cpu"]
+    command = [sys.executable, "-c", WITHOUT_FILES, str(free), *words]
+    done = subprocess.run(command, check=False, capture_output=True, preexec_fn=limit)
+    assert done.returncode == 1
+    assert done.stderr == b"alexnet: Too many open files: allow more of them with `ulimit -n 4096`\n"
+
+
+def as_owner() -> None:
+    """Takes the right of root to read what its owner has locked from a child process."""
+    drop_capability, override, search = 24, 1, 2
+    for capability in (override, search):
+        ctypes.CDLL(None).prctl(drop_capability, capability, 0, 0, 0)
+
+
+@pytest.fixture
+def locked(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
+    """Photos of two classes, of which a file or folder cannot be read."""
+    changed: list[Path] = []
+
+    def lock(name: str) -> Path:
+        for number in range(8):
+            path = tmp_path / "photos" / f"class{number % 2}" / f"{number}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(encoded(64, 64, "PNG"))
+        changed.append(tmp_path / "photos" / name)
+        changed[-1].chmod(0)
+        return tmp_path / "photos"
+
+    yield lock
+    for each in changed:
+        each.chmod(0o700)
+
+
+@linux
+@pytest.mark.parametrize("name", ["class0/2.png", "class0"])
+def test_no_store_is_prepared_of_photos_that_cannot_be_read(locked, name: str, tmp_path: Path) -> None:
+    folder = locked(name)
+    done = alexnet("prepare", folder, tmp_path / "store", "--workers", "1", preexec_fn=as_owner)
+    assert done.returncode == 3
+    assert done.stderr.endswith(f"{folder / name}: Permission denied\n".encode())
+    assert done.stderr.count(b"alexnet: ") == 1
+    assert not (tmp_path / "store" / "header.json").exists()
+
+
+@linux
+def test_a_photo_that_cannot_be_read_costs_no_other_prediction(locked, run: Path) -> None:
+    folder = locked("class0/2.png")
+    words = ("predict", folder, "--model", run, "--device", "cpu", "--json")
+    done = alexnet(*words, preexec_fn=as_owner)
+    assert done.returncode == 3
+    found = json.loads(done.stdout)
+    assert [each["image"] for each in found if "error" in each] == [str(folder / "class0" / "2.png")]
+    assert len(found) == 8
+    assert done.stderr.decode() == (
+        f"alexnet: 1 of 8 photos could not be read: {folder / 'class0' / '2.png'}\n"
+    )
+
+
+@linux
+@pytest.mark.parametrize("name", ["class0", "."])
+def test_a_folder_that_cannot_be_listed_is_no_folder_without_photos(locked, run: Path, name: str) -> None:
+    folder = locked(name)
+    done = alexnet("predict", folder, "--model", run, "--device", "cpu", preexec_fn=as_owner)
+    assert done.returncode == 3
+    assert done.stdout == b""
+    assert f"{folder / name}: Permission denied" in done.stderr.decode()
+    assert done.stderr.count(b"\n") == 1

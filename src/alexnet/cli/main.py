@@ -150,6 +150,10 @@ def _failed(error: BaseException, words: Sequence[str] = (), debug: bool = False
         return _Outcome(2, f"{message}; see `{path} --help`")
     if isinstance(error, OSError):
         return _refused_by_system(error)
+    # Libraries in C++ and the loader of modules have this as a text alone.
+    for number in _NO_HANDLES:
+        if os.strerror(number) in str(error):
+            return _refused_by_system(OSError(number, os.strerror(number)))
     if isinstance(error, MemoryError) or _is_out_of_memory(error):
         return _Outcome(1, _NO_MEMORY)
     hint = "" if debug else "; run with --debug for the traceback"

@@ -6,7 +6,8 @@ last such line, `learning_rate`, `images_per_second`, `data_wait_share`, `second
 `plan` (of a run by time: its `total_steps`, and the seconds of its parts), `early-stop` (`waited`),
 and the names of scheduled events; the last line of a finished run is `result`. `seconds` is the training time
 so far, over all resumes. `lost` counts the `lines` that were lost before it. Each line has a checksum, and a
-checkpoint records how many lines there were when it was saved: a damaged or shorter log is noticed.
+checkpoint, or the position of a classic pipeline in training, records how many lines there were when it was
+saved: a damaged or shorter log is noticed.
 """
 
 from __future__ import annotations
@@ -21,14 +22,16 @@ from types import TracebackType
 from typing import Any, TypeAlias
 
 from alexnet.checksum import Damaged, has_checksum, with_checksum, without_checksum
-from alexnet.errors import WorkError
+from alexnet.errors import DataError, WorkError
 from alexnet.io import write_whole
-from alexnet.json_reader import as_object, parse_json, reason_of
+from alexnet.json_reader import as_object, parse_json, read_object, reason_of
 from alexnet.runs.checkpoints import recorded_lines
 from alexnet.runs.tensorboard import EventFile
 from alexnet.text import counted
 
 _LOST = "lost"
+_PIPELINE = "features/state.json"
+"""In the run of a classic pipeline in training: its position."""
 _WAY_ON = "type `alexnet train` with --resume, which keeps the other lines and records how many are lost"
 _NUMBERS = ("seconds", "error", "loss", "strength", "top1_error", "total_steps", "lines")
 """Values that are numbers wherever they are, besides `step` and `epoch`."""
@@ -143,14 +146,24 @@ class MetricsLog(AbstractContextManager["MetricsLog"]):
 def read_metrics(path: Path) -> list[dict[str, Any]]:
     """All complete lines, oldest first, without a last one cut off by a kill; none without a log.
 
-    Damaged if a line is, or if there are fewer than when the last checkpoint beside it was saved.
+    Damaged if a line is, or if there are fewer than when the last checkpoint beside it was saved, or the
+    position of a classic pipeline in training.
     """
-    wanted = recorded_lines(path.with_name("checkpoints"))  # before the log, which may grow meanwhile
+    # Before the log, which may grow meanwhile.
+    wanted = max(recorded_lines(path.with_name("checkpoints")), _lines_of_pipeline(path.parent / _PIPELINE))
     lines = [_parsed(line, path) for line in _whole_lines(path)]
     if (found := _count(lines)) < wanted:
         state = f"is damaged: it has {found:,}" if path.exists() else "is missing: it has 0"
         raise Damaged(f"{path} {state} of {wanted:,} lines; {_WAY_ON}")
     return lines
+
+
+def _lines_of_pipeline(position: Path) -> int:
+    """Lines that the log had when the position was saved; 0 if that is not known."""
+    try:
+        return read_object(position, lambda values: int(values.get("log_lines", 0)), "is damaged", "")
+    except DataError:
+        return 0
 
 
 def all_have_checksums(path: Path) -> bool:

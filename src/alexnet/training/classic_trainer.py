@@ -107,7 +107,7 @@ def train_pipeline(
             device=options.device,
             cache=cache,
             metrics=stack.enter_context(
-                MetricsLog(run.metrics_file, run.tensorboard, encoded, callback=options.callback)
+                MetricsLog(run.metrics_file, run.tensorboard, encoded, position.log_lines, options.callback)
             ),
             interruption=stack.enter_context(Interruption(options.minutes)),
             advance=stack.enter_context(options.progress(images * len(classic.channels), encoded)),
@@ -432,6 +432,7 @@ class ClassicTrainer:
 
     def _save_classifiers(self, stopping: EarlyStopping) -> None:
         self.cache.write_tensors(stopping.state(), "-sgd")
+        self.cache.save_position()
 
     # The whole pipeline.
 
@@ -461,8 +462,9 @@ class ClassicTrainer:
         self.event("checkpoint", best=True)
 
     def event(self, event: str, **values: Any) -> None:
-        """Writes one line of the metrics."""
+        """Writes one line of the metrics; the position counts those that are on the disk."""
         self.metrics.write(event, self.step, self.position.passes, **values)
+        self.position.log_lines = self.metrics.sync()
 
     def _stop_if_requested(self, save: Callable[[], None] = lambda: None) -> None:
         """If a signal or the time limit requests it, calls `save`, saves the position and raises Stopped."""
@@ -538,6 +540,8 @@ class ClassicPosition:
     """Passes of the classifiers over the photos, the maximum over the channels."""
     seconds: float = 0.0
     """Seconds of training, over all resumes."""
+    log_lines: int = 0
+    """Lines of the run's log; 0 in files of earlier versions."""
 
 
 class FeatureCache:

@@ -148,6 +148,15 @@ def test_a_table_that_leaves_photos_out_is_refused(tmp_path: Path) -> None:
     assert counts(open_source(tmp_path / "labels.arrow", 0, options)) == {"train": {"ant": 2, "bee": 2}}
 
 
+def test_labels_that_utf8_cannot_encode_are_escaped(tmp_path: Path) -> None:
+    files = {f"train/{number}.jpg": make.photo(number) for number in range(4)}
+    labels = {f"{number}.jpg": ("\ud800", "ant")[number % 2] for number in range(4)}
+    make.write(tmp_path, {**files, "train.json": json.dumps(labels).encode()})
+    source = open_source(tmp_path, 0)
+    assert [each.wnid for each in source.classes] == ["\\ud800", "ant"]
+    assert source.splits["train"][0].key == "\\ud800/0.jpg"
+
+
 def test_a_damaged_table_beside_photos_is_no_label_file(tmp_path: Path) -> None:
     whole = table({"image": NAMES, "label": LABELS}, "parquet")
     files = {**named("images", *NAMES), "labels.parquet": whole[:-20]}

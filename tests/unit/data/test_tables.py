@@ -95,6 +95,20 @@ def test_photos_of_every_type(kind: str, form: str, tmp_path: Path) -> None:
     assert labeled(opened(tmp_path)) == list(zip(WORDS, PHOTOS, strict=True))
 
 
+@pytest.mark.parametrize("column", ["image", "label"])
+@pytest.mark.parametrize("form", ["train.arrow", "train.stream.arrow"])
+def test_offsets_that_lead_out_of_an_arrow_file_are_refused(column: str, form: str, tmp_path: Path) -> None:
+    columns = {"image": pa.array(PHOTOS, pa.binary()), "label": pa.array(WORDS)}
+    path = write(tmp_path / form, columns)
+    lengths = [len(value.as_buffer()) for value in columns[column][:2]]
+    offsets = np.cumsum([0, *lengths]).astype("<i4").tobytes()
+    data = path.read_bytes()
+    assert offsets in data
+    path.write_bytes(data.replace(offsets, offsets[:8] + (2**30).to_bytes(4, "little")))
+    with pytest.raises(DataError, match=f"{form} is not a complete Arrow file"):
+        labeled(opened(tmp_path))
+
+
 INTEGERS = [1, 12, 1, 12, 1, 12]
 LABEL_COLUMNS: dict[str, tuple[Any, list[str]]] = {
     **{str(kind()): (pa.array(INTEGERS, kind()), ["1", "12"]) for kind in (pa.int8, pa.uint8, pa.int16)},

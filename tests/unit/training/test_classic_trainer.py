@@ -222,6 +222,22 @@ def test_damaged_feature_vectors_are_named(
         fitted(tmp_path / "a", store, resume=True)
 
 
+@pytest.mark.parametrize("kept", [0, 3])
+def test_lines_of_the_log_that_are_lost_before_it_resumes_are_counted(
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch, capsys: Any, kept: int
+) -> None:
+    stopped(tmp_path / "a", store, StopRequests(monkeypatch), 8)
+    log = tmp_path / "a" / "metrics.jsonl"
+    *lines, last = log.read_text().splitlines(keepends=True)
+    assert json.loads(last)["event"] == "stopped"
+    log.write_text("".join(lines[:kept]))
+    assert main(["verify", str(tmp_path / "a")]) == 3
+    assert f"metrics.jsonl is damaged: it has {kept} of {len(lines)} lines" in capsys.readouterr().out
+    fitted(tmp_path / "a", store, resume=True)
+    (lost,) = (line for line in read_metrics(log) if line["event"] == "lost")
+    assert lost["lines"] == len(lines) - kept
+
+
 def test_killed_between_two_channels_it_resumes(
     tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -91,11 +91,11 @@ class TableFile:
         try:
             if self._is_parquet:
                 with pq.ParquetFile(self.path) as file:
-                    return file.read_row_group(group, columns=[column]).column(column)
+                    return _validated(file.read_row_group(group, columns=[column]).column(column))
             with self._arrow() as reader:
                 if isinstance(reader, pa.RecordBatchFileReader):
-                    return pa.chunked_array([reader.get_batch(group).column(column)])
-                return reader.read_all().column(column)
+                    return _validated(pa.chunked_array([reader.get_batch(group).column(column)]))
+                return _validated(reader.read_all().column(column))
         except _FAILURES as error:
             raise self._damaged(error) from error
 
@@ -111,6 +111,7 @@ class TableFile:
             else:
                 with self._arrow() as reader:
                     found = reader.read_all().column(column)
+            found = _validated(found)
             return _compute.struct_field(found, field) if field else found
         except _FAILURES as error:
             raise self._damaged(error) from error
@@ -149,7 +150,7 @@ def text_columns(data: bytes, file: str) -> dict[str, list[Any]]:
             table = pq.read_table(pa.BufferReader(data))
         else:
             opened = pa.ipc.open_file if data.startswith(_ARROW_MAGIC) else pa.ipc.open_stream
-            table = opened(pa.BufferReader(data)).read_all()
+            table = _validated(opened(pa.BufferReader(data)).read_all())
         _refuse_rows(table.num_rows, file)
         if any(holds_photos(field.type) for field in table.schema):
             raise DataError(f"{file} has photos, so it is not a list of photos")
@@ -160,6 +161,15 @@ def text_columns(data: bytes, file: str) -> dict[str, list[Any]]:
         raise
     except (*_FAILURES, ValueError, KeyError) as error:
         raise DataError(f"{file} is not a complete table ({str(error).partition(chr(10))[0]})") from error
+
+
+def _validated(table: Any) -> Any:
+    """The table or column, if all its values are where the file says; else ArrowInvalid.
+
+    Arrow's readers do not compare the offsets in a file with its size: wrong ones lead out of the memory.
+    """
+    table.validate(full=True)
+    return table
 
 
 def _refuse_rows(count: int, file: str) -> None:

@@ -25,6 +25,7 @@ from alexnet.data.sources.table_file import TABLE_SUFFIXES, text_columns
 from alexnet.data.sources.tree import join, read_file
 from alexnet.errors import CommandError, DataError
 from alexnet.json_reader import parse_json
+from alexnet.text import encodable
 
 _MAX_FILES = 64
 """More text files in a folder are not lists of photos, but one for each photo (such as YOLO's boxes)."""
@@ -399,7 +400,12 @@ def _without_id(name: str) -> str:
 
 
 def _cell(value: Any) -> str:
-    return "" if value is None else str(value).strip()
+    text = "" if value is None else str(value).strip()
+    try:
+        text.encode("utf-8", "surrogateescape")  # as names of files, which it may be
+    except UnicodeEncodeError:
+        return encodable(text)
+    return text
 
 
 def _is_nested(value: Any) -> bool:
