@@ -138,7 +138,9 @@ def test_a_request_after_a_body_that_was_not_read_has_its_response(url: str) -> 
         client.sendall(UNREAD.replace(b"1000000000", b"3"))
         response = client.recv(65536)
         while not response.endswith(b"}"):  # the body may come after the headers
-            response += client.recv(65536)
+            part = client.recv(65536)
+            assert part, response
+            response += part
         assert response.startswith(b"HTTP/1.1 404")
         client.sendall(b"xyzGET /health HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
         assert client.recv(65536).startswith(b"HTTP/1.1 200")
