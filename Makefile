@@ -20,8 +20,8 @@ setup: $(STAMP) ## create .venv with everything
 quickstart: $(STAMP) ## synthetic photos to an evaluated AlexNet, a table and a report, in about two minutes
 	$(BIN)/alexnet quickstart
 
-test: $(STAMP) ## the whole test suite
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto
+test: $(STAMP) ## the whole test suite; the last lines name the tests that were skipped, and why
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto -rs
 
 lint: $(STAMP) ## ruff and strict type checking
 	$(BIN)/ruff check .

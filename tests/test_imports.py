@@ -1,4 +1,5 @@
-"""Which part may import which: the edges that docs/design.md forbids, and no import circles.
+"""Which part may import which: the edges that docs/design.md forbids, no import circles, and which packages
+pyproject.toml must name.
 
 Imports inside functions and under TYPE_CHECKING count too. The package's own `__init__` stands outside: it
 offers everything and imports it when it is first used.
@@ -7,7 +8,12 @@ offers everything and imports it when it is first used.
 from __future__ import annotations
 
 import ast
+import re
+import sys
+import tomllib
+from collections.abc import Iterator
 from graphlib import TopologicalSorter
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -99,3 +105,45 @@ def test_only_entry_points_import_the_command_line_and_the_web_server(
 def test_there_are_no_import_circles() -> None:
     inner = {name: others & MODULES.keys() - {"alexnet"} for name, others in GRAPH.items()}
     TopologicalSorter(inner).prepare()  # CycleError names the modules of a circle
+
+
+PROJECT = tomllib.loads((ROOT.parent / "pyproject.toml").read_text("utf-8"))["project"]
+EXTRAS = [
+    each for name, each in PROJECT["optional-dependencies"].items() if name not in ("all", "docs", "dev")
+]
+ONLY_IF_FOUND = {"triton"}
+"""Modules that torch brings along on some machines; they are imported where they are found."""
+
+
+def _names(requirements: list[str]) -> set[str]:
+    return {_normal(re.split(r"[^\w.-]", each)[0]) for each in requirements}
+
+
+def _normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _outer_imports(node: ast.AST, always: bool = True) -> Iterator[tuple[str, bool]]:
+    """Top names of the modules that a file imports, and whether each is imported with the file."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.Import):
+            yield from ((alias.name.partition(".")[0], always) for alias in child.names)
+        elif isinstance(child, ast.ImportFrom) and child.module:
+            yield child.module.partition(".")[0], always
+        else:
+            is_later = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+            is_type = isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING"
+            yield from _outer_imports(child, always and not is_later and not is_type)
+
+
+def test_what_is_imported_is_required_by_the_package_and_extras_are_imported_when_used() -> None:
+    required, extra = _names(PROJECT["dependencies"]), _names([name for each in EXTRAS for name in each])
+    distributions = packages_distributions()
+    seen: set[str] = set()
+    for path in MODULES.values():
+        for name, always in _outer_imports(ast.parse(path.read_text(encoding="utf-8"))):
+            if name not in {*sys.stdlib_module_names, *ONLY_IF_FOUND, "alexnet"}:
+                packages = {_normal(each) for each in distributions[name]}
+                assert packages & (required if always else required | extra), (path.name, name)
+                seen |= packages
+    assert {"h11", "torch", "scikit-learn", "onnx"} <= seen

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +124,60 @@ def test_the_slurm_array_prepares_a_store(newcomer: Path, tmp_path: Path) -> Non
     assert "missing: 2/2 (1 shard)" in outputs[0].stdout, outputs[0].stderr
     assert "images of 3 classes, side 32" in outputs[1].stdout, outputs[1].stderr
     assert Store.open(tmp_path / "stores" / "ilsvrc2012", verify=True).splits
+
+
+@pytest.fixture
+def batch_script(
+    tiny_store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[str], list[str]]:
+    """The command of the batch script in docs/training.md, for a training with more settings; `scontrol` only
+    notes its words in the file `scontrol`.
+    """
+    (block,) = [each for each in code_blocks("docs/training.md", "") if "--signal=B:USR1" in each]
+    (line,) = re.findall(r"^alexnet train .* --resume(?= &)", block, re.MULTILINE)
+    words = line.replace("STORE", str(tiny_store.path)).replace("RUN", "run").split()
+    folder = tmp_path / "commands"
+    folder.mkdir()
+    (folder / "scontrol").write_text(f'#!/bin/sh\necho "$@" >>"{tmp_path / "scontrol"}"\n')
+    (folder / "scontrol").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("SLURM_JOB_ID", "17")
+    small = ("model.architecture.widths=[4,4,4,4,4,8,8]", "batch_size=4", "log_every_steps=1")
+
+    def command(more: str) -> list[str]:
+        training = shlex.join([sys.executable, "-m", *words, *small, "--device", "cpu", *more.split()])
+        return ["bash", "-c", block.replace(line, training)]
+
+    return command
+
+
+@pytest.mark.slow
+def test_the_batch_script_saves_at_the_signal_of_slurm_and_is_requeued(
+    batch_script: Callable[[str], list[str]], tmp_path: Path
+) -> None:
+    log = tmp_path / "run" / "metrics.jsonl"
+    with subprocess.Popen(
+        batch_script("epochs=1000"), cwd=tmp_path, stderr=subprocess.PIPE, text=True
+    ) as script:
+        while script.poll() is None and not (log.exists() and '"event": "train"' in log.read_text()):
+            with suppress(subprocess.TimeoutExpired):
+                script.wait(0.05)
+        script.send_signal(signal.SIGUSR1)
+        error = script.communicate()[1]
+    assert script.returncode == 75, error
+    assert "stopped by SIGUSR1 after update" in error
+    assert (tmp_path / "scontrol").read_text() == "requeue 17\n"
+    assert (tmp_path / "run" / "checkpoints" / "last").is_dir()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("settings", "code"), [("epochs=1", 0), ("epochs=none", 2)])
+def test_the_batch_script_ends_as_the_training_does(
+    batch_script: Callable[[str], list[str]], tmp_path: Path, settings: str, code: int
+) -> None:
+    ended = subprocess.run(batch_script(settings), cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert ended.returncode == code, ended.stderr
+    assert not (tmp_path / "scontrol").exists()
 
 
 def test_every_link_leads_somewhere() -> None:

@@ -107,7 +107,8 @@ def test_sigterm_before_the_first_update_exits_75_and_resumes(
 
 
 @pytest.mark.slow
-def test_sigterm_saves_and_exits_75(tiny_store: Store, tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_a_signal_saves_and_exits_75(tiny_store: Store, tmp_path: Path, number: signal.Signals) -> None:
     run = tmp_path / "run"
     command = [sys.executable, "-m", "alexnet", *words(tiny_store, run, "schedule.epochs=1000")]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
@@ -115,10 +116,10 @@ def test_sigterm_saves_and_exits_75(tiny_store: Store, tmp_path: Path) -> None:
             (run / "metrics.jsonl").exists() and len(read_metrics(run / "metrics.jsonl")) >= 4
         ):
             wait(process, 0.02)
-        process.terminate()
+        process.send_signal(number)
         error = process.communicate()[1]
     assert process.returncode == 75
-    assert "alexnet: stopped by SIGTERM after update" in error
+    assert f"alexnet: stopped by {number.name} after update" in error
     assert "run the same command with --resume to continue" in error
     stopped = [line for line in read_metrics(run / "metrics.jsonl") if line["event"] == "checkpoint"][-1]
     meta = json.loads((run / "checkpoints" / "last" / "meta.json").read_text())

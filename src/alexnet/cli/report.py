@@ -25,7 +25,10 @@ PAGE, FIGURES = "report.html", "figures"
 def command(
     runs: Annotated[
         list[Path],
-        typer.Argument(metavar="RUN|FILE...", help="Runs, ensembles or exported files."),
+        typer.Argument(
+            metavar="RUN|FILE...",
+            help="Runs, ensembles, exported files, or folders that evaluate_model wrote in Python.",
+        ),
     ],
     out: Annotated[Path, typer.Option(metavar="DIR", help=f"The folder for {PAGE}.")],
     store: Annotated[

@@ -27,7 +27,7 @@ from alexnet.models.bundle import ModelBundle
 from alexnet.models.registry import LOGITS
 from alexnet.progress import ProgressBar, no_progress_bar
 from alexnet.runs import predictions
-from alexnet.runs.results import EvalResult, EvaluatedRun, ViewSet, read_results
+from alexnet.runs.results import EvalResult, EvaluatedRun, ViewSet, is_results, read_results
 from alexnet.tasks.classification import Classification
 
 
@@ -116,7 +116,7 @@ def evaluate_model(
     """The errors of a model in memory on a split, as `alexnet.evaluate` tests runs.
 
     With `out`, a new or empty folder or that of other tests of the same model, the result and the predictions
-    are saved there, for `alexnet compare`; otherwise nothing is saved.
+    are saved there, for `alexnet compare` and `alexnet report`; otherwise nothing is saved.
 
     `views` are by default those of `Predictor.probabilities`: the ones that the model is calibrated for, else
     ten crops, or the center crop for a model that was not trained on mirrored images. Each image is scored
@@ -148,7 +148,7 @@ def _refuse_taken(folder: Path, name: str) -> None:
     """AlreadyExists unless the folder is new, empty, or has only results of the model of this name."""
     if not folder.exists() or (folder.is_dir() and all(map(is_left_over, folder.iterdir()))):
         return
-    results = read_results(folder) if folder.is_dir() and not (folder / "config.json").exists() else []
+    results = read_results(folder) if is_results(folder) else []
     if not results or any([run.run for run in each.runs] != [name] for each in results):
         raise AlreadyExists(f"{folder} has something else than results of {name}: choose another folder")
 

@@ -47,7 +47,8 @@ def build_report(
     detailed: int = DETAILED,
     keep: Keep = lambda name, figure: None,
 ) -> str:
-    """One HTML page about runs, exported files and ensembles, with photos from `store`.
+    """One HTML page about runs, exported files, ensembles and results of `alexnet.evaluate_model`, with
+    photos from `store`.
 
     For the first `detailed` models it also shows what they compute; `keep` receives each figure. Without a
     store, that of each run is used if it still exists. CommandError if a path is not a run or occurs twice;
@@ -247,6 +248,9 @@ def _state(model: ModelFigures) -> str:
         names = ", ".join(path.name for path in subject.members) or "none yet"
         unfinished = "" if subject.is_whole else " Not all of its models are trained to the end yet."
         return f"An ensemble of the models {names}.{unfinished}"
+    if subject.kind == "results":
+        names = ", ".join(dict.fromkeys(run.run for each in subject.results for run in each.runs))
+        return f"Results of the model {names}, which was tested with alexnet.evaluate_model."
     recipe = subject.config.recipe if subject.config is not None else "unknown"
     if subject.kind == "file":
         return f"An exported model of the recipe {recipe}; such a file has no log and no predictions."

@@ -428,6 +428,15 @@ def read_results(path: Path) -> list[EvalResult]:
     return read_document(file, _results, "has no valid evaluation", remedy)
 
 
+def is_results(path: Path) -> bool:
+    """Whether a folder has results, as `alexnet.evaluate_model` saves them, and no run or ensemble.
+
+    DataError as `read_results`.
+    """
+    others = ("config.json", "metrics.jsonl", "checkpoints", "ensemble.json")
+    return path.is_dir() and not any((path / each).exists() for each in others) and bool(read_results(path))
+
+
 def _results(document: Any) -> list[EvalResult]:
     entries = cast(list[Any], document) if isinstance(document, list) else [document]
     return [EvalResult.from_dict(as_object(entry)) for entry in entries]

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import tiny
+from datasets import load_dataset
 from PIL import Image
 
 from alexnet.cli.main import main
@@ -91,6 +92,28 @@ def test_tars_have_the_parts_of_each_sample_together(store: Store, tmp_path: Pat
         "wnid": "class2",
         "name": "class2",
     }
+
+
+@pytest.mark.filterwarnings("default")  # of datasets
+@pytest.mark.parametrize("to", FORMS)
+def test_the_library_datasets_opens_what_is_converted(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, to
+) -> None:
+    monkeypatch.setattr("datasets.config.HF_DATASETS_OFFLINE", True)
+    convert_store(store, tmp_path / "out", to)
+    loaded = load_dataset(str(tmp_path / "out"), cache_dir=str(tmp_path / "cache"))
+    val = "val" if to == "parquet" else "validation"  # the library has names of its own for folders and tars
+    assert set(loaded) == {"train", val}
+    for split, name in (("train", "train"), ("val", val)):
+        found = []
+        for row in loaded[name]:
+            if to == "webdataset":
+                image, wnid = row["png"], store.classes[row["cls"]].wnid
+                assert row["json"]["wnid"] == wnid
+            else:
+                image, wnid = row["image"], loaded[name].features["label"].int2str(row["label"])
+            found.append((np.asarray(image).tobytes(), wnid))
+        assert sorted(found) == pictures(store, split)
 
 
 def test_what_cannot_be_converted_is_refused(store: Store, tmp_path: Path) -> None:

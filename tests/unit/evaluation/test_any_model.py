@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tiny
 import torch
+from reports import Seen
 from torch import nn
 
 import alexnet
@@ -104,6 +106,69 @@ def test_saved_results_are_compared_with_those_of_a_run(
     for taken in (run.path, out, tmp_path):
         with pytest.raises(AlreadyExists, match="something else than results of other"):
             alexnet.evaluate_model(other, store, out=taken)
+
+
+@pytest.fixture(scope="module")
+def page(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Seen]:
+    """Writes the report of a folder of results of a model that mistakes some images, and reads it."""
+    folder = tmp_path_factory.mktemp("results") / "levels"
+    model = brightness()
+    with torch.no_grad():
+        model[2].bias[1] -= 15
+    predictor = alexnet.wrap_model(
+        model, store, input_size=64, mean=(0, 0, 0), std=(1, 1, 1), name="brightness", device="cpu"
+    )
+    assert 0 < alexnet.evaluate_model(predictor, store, views="center", out=folder).top1_errors < 21
+    (folder / "model.pt").write_bytes(b"a file of the model's own")
+
+    def write(*words: str) -> Seen:
+        out = tmp_path_factory.mktemp("page")
+        assert main(["report", str(folder), *words, "--out", str(out), "--device", "cpu"]) == 0
+        return Seen((out / "report.html").read_text("utf-8"))
+
+    return write
+
+
+OF_PREDICTIONS = ("Bars of the pairs that are confused", "Confusion matrix: rows", "Accuracy by confidence")
+OF_PHOTOS = ("of them correct", "photos whose wrong class has the highest probability", "with photos")
+
+
+def figures(seen: Seen) -> str:
+    return " | ".join(each["alt"] for each in seen.all("img"))
+
+
+def test_a_report_of_results_shows_what_needs_only_predictions(page, store: Store) -> None:
+    seen = page("--store", str(store.path))
+    assert [each for each in (*OF_PREDICTIONS, *OF_PHOTOS) if each not in figures(seen)] == []
+    assert "Results of the model brightness, which was tested with alexnet.evaluate_model." in seen.text
+    assert "filters, nearest images, crops, activations and saliency maps are only shown of runs" in seen.text
+    assert "Data: store, 3 classes, 48 images in train" in seen.text
+    assert "type alexnet calibrate" not in seen.text
+
+
+def test_a_report_of_results_without_photos_says_what_to_type(page) -> None:
+    seen = page()
+    assert [each for each in OF_PREDICTIONS if each not in figures(seen)] == []
+    assert [each for each in OF_PHOTOS if each in figures(seen)] == []
+    assert "levels --store STORE --out DIR (it was tested on store) to see them" in seen.text
+
+
+def test_a_report_has_results_beside_a_run(page, store: Store, tmp_path: Path) -> None:
+    run = tiny.run(tmp_path / "run", store)
+    alexnet.evaluate(run.path, store, views="center", device="cpu")
+    seen = page(str(run.path), "--store", str(store.path), "--detailed", "0")
+    assert figures(seen).count("Accuracy by confidence") == 2
+    assert {"levels", "run"} <= {*seen.words}
+
+
+def test_a_run_that_has_lost_its_configuration_is_not_taken_for_results(
+    store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tiny.run(tmp_path / "run", store)
+    alexnet.evaluate(run.path, store, views="center", device="cpu")
+    run.config_file.unlink()
+    assert main(["report", str(run.path), "--out", str(tmp_path / "page")]) == 2
+    assert "it has no config.json" in capsys.readouterr().err
 
 
 def test_what_does_not_fit_is_refused(store: Store) -> None:

@@ -52,6 +52,32 @@ def test_photos_are_classified_without_a_model(tmp_path: Path, capsys: pytest.Ca
     assert len(found["classes"]) == 5
 
 
+@pytest.mark.slow
+def test_it_is_fine_tuned_for_other_classes(tmp_path: Path) -> None:
+    """Waves in noise, in rows or columns."""
+    generator, place = np.random.default_rng(0), np.mgrid[:64, :64]
+    for split, count in (("train", 24), ("val", 10)):
+        for axis, name in enumerate(("rows", "columns")):
+            (tmp_path / "photos" / split / name).mkdir(parents=True)
+            for number in range(count):
+                waves = 40 * np.sin(place[axis] / generator.uniform(2, 3) + generator.uniform(0, 6))
+                pixels = 120 + waves[..., None] + generator.normal(0, 30, (64, 64, 3))
+                photo = Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
+                photo.save(tmp_path / "photos" / split / name / f"{number}.png")
+    store = alexnet.prepare(tmp_path / "photos", tmp_path / "store", side=64, workers=1)
+    settings = ["input_size=56", "epochs=2", "batch_size=8", "lr=0.001", "warmup_epochs=0"]
+    trained = alexnet.train(
+        "alexnet-small", store, tmp_path / "run", *settings, init_from=PRETRAINED, device="cpu"
+    )
+    assert trained.errors["top1_error"] <= 0.1
+    tuned = alexnet.load(tmp_path / "run", "cpu")
+    assert [each.wnid for each in tuned.classes] == ["columns", "rows"]
+    models = (tuned.model, alexnet.load(PRETRAINED, "cpu").model)
+    weights = [each.get_parameter("conv3.weight").detach() for each in models]
+    change = float((weights[0] - weights[1]).norm() / weights[1].norm())
+    assert 0 < change < 0.5  # trained, and not from random weights
+
+
 def read(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
     opened = tar.extractfile(member)
     assert opened is not None

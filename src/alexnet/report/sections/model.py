@@ -1,4 +1,4 @@
-"""The figures of one run, exported file or ensemble; a figure that fails becomes a sentence."""
+"""The figures of one run, exported file, ensemble or results; a figure that fails becomes a sentence."""
 
 from __future__ import annotations
 
@@ -87,7 +87,8 @@ class ModelFigures:
         """One for each kind of figure that this subject has."""
         made = [self._filters()] if self.subject.weights and self._is_network else []
         if self.store is None or not self._has_model:
-            shown = [*self._confusions(), *self._calibration()] if self._has_class_figures else []
+            examples = [self._predictions(self.store)] if self.store and self._saved else []
+            shown = [*examples, *self._confusions(), *self._calibration()] if self._has_class_figures else []
             return [*made, *shown]
         if not self._has_class_figures:
             return [*made, *self._boxes()]
@@ -97,6 +98,8 @@ class ModelFigures:
     def missing(self) -> list[Part]:
         """A sentence on what the page lacks for this subject, why, and what to type to get it."""
         subject = self.subject
+        if subject.kind == "results":
+            return self._missing_of_results()
         if not self._has_model:
             lacks = "not all of its models" if subject.kind == "ensemble" else "no checkpoint"
             return [Missing(f"{self.label} has {lacks}, so no figures of predictions are shown.")]
@@ -137,6 +140,33 @@ class ModelFigures:
                 )
             ]
         return []
+
+    def _missing_of_results(self) -> list[Part]:
+        lacks: list[Part] = [
+            Missing(
+                f"{self.label} has results and predictions, but is no run: configuration, training curves, "
+                "filters, nearest images, crops, activations and saliency maps are only shown of runs."
+            )
+        ]
+        if self.store is None:
+            command = f"alexnet report {self.subject.original} --store STORE --out DIR"
+            tested = f" (it was tested on {self.subject.store_name})"
+            lacks.append(Missing(f"No photos: type {command}{tested} to see them with its predictions."))
+        elif self._saved is None:
+            lacks.append(
+                Missing(
+                    f"No photos: there are no predictions for those of {self.store.path.name}; it was tested "
+                    f"on {self.subject.store_name}."
+                )
+            )
+        return lacks
+
+    @cached_property
+    def _saved(self) -> Predictions | None:
+        """The predictions behind results without a run."""
+        if self.subject.kind != "results" or self.result is None:
+            return None
+        return evaluated_predictions(self.subject.path, self.result)
 
     @property
     def _is_network(self) -> bool:
@@ -228,6 +258,8 @@ class ModelFigures:
     def _made(self) -> Predictions:
         """Its predictions for the photos that are shown: saved ones, or computed now."""
         assert self.store is not None
+        if self._saved is not None:
+            return self._saved
         members = self.subject.members if self.subject.kind == "ensemble" else [self.subject.path]
         made = [self._predictions_of(RunDir(member), self.store) for member in members]
         if self.subject.kind != "ensemble":
@@ -268,7 +300,7 @@ class ModelFigures:
             return []
 
         def make() -> Drawn:
-            if self.store is None or not self._has_model:
+            if self.store is None or not (self._has_model or self._saved):
                 return evaluation.confusions(self.label, result)
             return evaluation.confusions(self.label, result, self._on, self._made)
 
@@ -297,7 +329,7 @@ class ModelFigures:
             command = f"alexnet calibrate {self.subject.original} --store STORE"
             notes = (
                 [Missing(f"Its probabilities are not calibrated: type {command}.")]
-                if self.subject.kind != "file"
+                if self.subject.kind in ("run", "ensemble")
                 else []
             )
         else:

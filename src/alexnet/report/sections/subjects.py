@@ -1,4 +1,6 @@
-"""The subjects of a report: runs, exported files and ensembles, and their models with photos of a store."""
+"""The subjects of a report: runs, exported files, ensembles and results, and their models with photos of a
+store.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,7 @@ from alexnet.runs import predictions
 from alexnet.runs.environment import Environment
 from alexnet.runs.metrics_log import read_metrics
 from alexnet.runs.provenance import Provenance, provenance
-from alexnet.runs.results import EvalResult, read_results
+from alexnet.runs.results import EvalResult, is_results, read_results
 from alexnet.runs.run_dir import EnsembleDir, RunDir, find_weights, is_ensemble, is_fit, model_name
 from alexnet.runs.snapshot import snapshot
 
@@ -108,13 +110,15 @@ class OpenModel:
 
 @dataclass(frozen=True, eq=False)
 class Subject:
-    """A run directory, an exported file, or the directory of an ensemble."""
+    """A run directory, an exported file, the directory of an ensemble, or results of a model of another
+    library, with its predictions, as `alexnet.evaluate_model` saves them.
+    """
 
     path: Path
     """The path; for an unfinished run, that of a copy, which does not change."""
     original: Path
     """The path that the caller gave."""
-    kind: Literal["run", "file", "ensemble"]
+    kind: Literal["run", "file", "ensemble", "results"]
     results: Sequence[EvalResult] = ()
     """Its evaluations."""
     members: Sequence[Path] = ()
@@ -142,7 +146,7 @@ class Subject:
     @cached_property
     def weights(self) -> bundle.Metadata | None:
         """The metadata of the weights' file; None without weights."""
-        if self.kind == "ensemble":
+        if self.kind in ("ensemble", "results"):
             return None
         try:
             return bundle.load_metadata(find_weights(self.path))
@@ -151,8 +155,8 @@ class Subject:
 
     @cached_property
     def config(self) -> RunConfig | None:
-        """The configuration of the run, or in the exported file; None for an ensemble."""
-        if self.kind == "ensemble":
+        """The configuration of the run, or in the exported file; None for an ensemble and results."""
+        if self.kind in ("ensemble", "results"):
             return None
         if self.kind == "file":
             return None if self.weights is None else self.weights.config
@@ -179,7 +183,9 @@ class Subject:
 
     @property
     def store_name(self) -> str:
-        """Name of the store it was trained on; empty if unknown."""
+        """Name of the store it was trained on, of results that of the test; empty if unknown."""
+        if self.kind == "results":
+            return self.results[0].store
         return self.environment.store or (self.origin.store if self.origin else "")
 
     @property
@@ -208,8 +214,8 @@ class Subject:
 def subjects_of(paths: Iterable[Path], copies: Path) -> list[Subject]:
     """The subjects at `paths`, each ensemble followed by its members; unfinished runs are copied to `copies`.
 
-    A fit that chose one model is that model. CommandError if one occurs twice or is not a run, file or
-    ensemble.
+    A fit that chose one model is that model. CommandError if one occurs twice or is not a run, file,
+    ensemble or results.
     """
     subjects: list[Subject] = []
     for path in paths:
@@ -235,6 +241,8 @@ def _members(path: Path) -> list[Path]:
 def _subject(path: Path, copy: Path) -> Subject:
     if is_ensemble(path):
         return Subject(path, path, "ensemble", read_results(path), _members(path))
+    if is_results(path):
+        return Subject(path, path, "results", read_results(path))
     run = RunDir.open(path, or_file=True)
     if run.is_exported:
         bundle.load_metadata(run.path)  # raises an error that describes the file
