@@ -34,7 +34,7 @@ from alexnet.experiments.arms import RECIPE as RECIPE_OF_CLAIMS
 from alexnet.experiments.ensembles import ensemble_specs
 
 ROOT = Path(__file__).parents[2]
-GENERATED = {"docs/reference/commands.md", "docs/reference/configuration.md"}
+GENERATED = {f"docs/reference/{name}.md" for name in ("commands", "configuration", "files")}
 """Made from the program itself by `tools.documents`."""
 DOCUMENTS = sorted(
     {
