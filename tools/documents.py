@@ -25,6 +25,7 @@ from alexnet.report.tables import Table
 from tools import (
     attacks,
     classic,
+    file_reference,
     lecture,
     own_photos,
     paper_tables,
@@ -90,6 +91,7 @@ TEXTS: dict[str, Callable[[], str]] = {
     "recipes": reference.recipe_tables,
     "keys": reference.keys,
     "interface": reference.interface,
+    "files": file_reference.files,
 }
 """Texts made from the code."""
 

@@ -10,6 +10,7 @@ import ast
 import functools
 import importlib
 import inspect
+import json
 import keyword
 import re
 import shlex
@@ -33,12 +34,13 @@ from alexnet.experiments.arms import RECIPE as RECIPE_OF_CLAIMS
 from alexnet.experiments.ensembles import ensemble_specs
 
 ROOT = Path(__file__).parents[2]
-GENERATED = {"docs/reference/commands.md", "docs/reference/configuration.md"}
+GENERATED = {f"docs/reference/{name}.md" for name in ("commands", "configuration", "files")}
 """Made from the program itself by `tools.documents`."""
 DOCUMENTS = sorted(
     {
         *("README.md", "CONTRIBUTING.md", "SECURITY.md"),
         *(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglob("*.md")),
+        *(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs" / "notebooks").glob("*.ipynb")),
     }
     - GENERATED
 )
@@ -60,10 +62,18 @@ class Parsed(NamedTuple):
     """The arguments of the command's function."""
 
 
+def text_of(document: str) -> str:
+    """The Markdown of a document; of a notebook, that of its text cells. Another test runs its code."""
+    text = (ROOT / document).read_text(encoding="utf-8")
+    if not document.endswith(".ipynb"):
+        return text
+    cells = json.loads(text)["cells"]
+    return "\n\n".join("".join(each["source"]) for each in cells if each["cell_type"] == "markdown")
+
+
 def code_blocks(document: str, language: str) -> list[str]:
     """The code blocks of a document in this language; those for a shell have none."""
-    text = (ROOT / document).read_text(encoding="utf-8")
-    found = re.findall(r"^ *```(\w*)\n(.*?)^ *```$", text, re.DOTALL | re.MULTILINE)
+    found = re.findall(r"^ *```(\w*)\n(.*?)^ *```$", text_of(document), re.DOTALL | re.MULTILINE)
     return [block for name, block in found if name == language]
 
 
@@ -175,7 +185,7 @@ def test_python_calls_fit(document: str) -> None:
 
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_what_sentences_mention_exists(document: str, capsys: pytest.CaptureFixture[str]) -> None:
-    for span in dict.fromkeys(spans((ROOT / document).read_text(encoding="utf-8"))):
+    for span in dict.fromkeys(spans(text_of(document))):
         problem = problem_of_span(span, capsys)
         assert not problem, (document, span, problem)
 

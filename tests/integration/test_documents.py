@@ -92,16 +92,49 @@ def test_the_page_about_python_runs_from_top_to_bottom(
     assert (tmp_path / "runs" / "mine" / "evaluation.json").is_file()
 
 
-def test_the_tutorial_in_python(
+SMALL_RUN = {
+    "schedule.epochs=8": [
+        *("schedule.epochs=1", "training.batch_size=8"),
+        "model.architecture.widths=[8,16,24,24,16,32,32]",
+    ]
+}
+"""Of the tutorial: the setting of its runs, and those with which they take seconds."""
+
+
+def tutorial_lines() -> list[list[str]]:
+    """The commands of the tutorial, in order, with fewer photos and a smaller network."""
+    lines = [
+        shlex.split(line, comments=True)[1:]
+        for block in code_blocks("docs/tutorial.md", "")
+        for line in block.splitlines()
+    ]
+    photos, *others = lines
+    assert photos == ["synthesize", "photos"]
+    photos += ["--classes", "3", "--train-per-class", "8", "--val-per-class", "4"]
+    small = [[part for word in words for part in SMALL_RUN.get(word, [word])] for words in others]
+    assert sum(words[0] == "train" and "schedule.epochs=1" in words for words in small) == 2
+    (report,) = (words for words in small if words[0] == "report")
+    report += ["--detailed", "0"]  # without the figures that take long
+    return [photos, *small]
+
+
+def test_the_tutorial_from_top_to_bottom(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    synthesize(tmp_path / "photos", classes=3, train_per_class=8, val_per_class=3)
-    synthesize(tmp_path / "new-photos", layout="folder", train_per_class=1, val_per_class=1, seed=1)
+    printed: dict[str, str] = {}
+    for words in tutorial_lines():
+        if words[0] != "serve":
+            assert main(words) == 0, (words, capsys.readouterr().err)
+            printed[" ".join(words[:3])] = capsys.readouterr().out
+    assert printed["predict new-photos/val --model"].count("new-photos/val") == 10
+    assert all(name in printed["compare run other-run"] for name in ("alexnet-2012", "other-run"))
+    assert (tmp_path / "report" / "report.html").is_file()
     (block,) = code_blocks("docs/tutorial.md", "python")
-    small = '"schedule.epochs=1", "training.batch_size=8", "model.architecture.widths=[8,16,24,24,16,32,32]"'
-    assert '"schedule.epochs=8"' in block
-    exec(compile(block.replace('"schedule.epochs=8"', small), "docs/tutorial.md", "exec"), {})
+    ((long, small),) = SMALL_RUN.items()
+    assert f'"{long}"' in block
+    block = block.replace(f'"{long}"', ", ".join(f'"{each}"' for each in small))
+    exec(compile(block, "docs/tutorial.md", "exec"), {})
     assert len(re.findall(r"^\d+\.\d\d% \w+", capsys.readouterr().out, re.MULTILINE)) == 3
 
 

@@ -129,7 +129,8 @@ def view_names(incomplete: str) -> list[str]:
 VIEWS_METAVAR = "center|ten|multi-crop|dense|dense+multi-crop"
 VIEWS_HELP = (
     "Which views of each photo are averaged. The last three use the whole photo (in a store of squares, the "
-    "square). [default: ten; center for models trained without mirroring; dense for boxes]"
+    "square). [default: those that the model was calibrated for, else ten; center for models trained without "
+    "mirroring; dense for boxes]"
 )
 SCALES_HELP = (
     "Sizes of the shorter side in pixels; predictions are averaged over them. [default: those of the recipe]"

@@ -40,7 +40,11 @@ def source_options(
         ),
     ] = "",
     labels: Annotated[
-        str, typer.Option(metavar="FILE,...", help="The text file that labels the photos.")
+        str,
+        typer.Option(
+            metavar="FILE,...",
+            help="The file, or files, that label the photos: CSV, JSON, parquet, Arrow, MATLAB or text.",
+        ),
     ] = "",
     image_column: Annotated[
         str,

@@ -43,7 +43,9 @@ class PhotoName:
     """A photo of the source."""
 
     split: str
+    """The split that it is in."""
     key: str
+    """Its name in the store."""
     wnid: str
     """Empty for unlabeled photos."""
 
@@ -56,7 +58,9 @@ class DroppedPhoto:
     """A copy of another photo that `--drop-duplicates` left out, and the one that stays."""
 
     photo: PhotoName
+    """The copy."""
     stays: PhotoName
+    """The photo that is in the store."""
     stamp: str = field(default="", compare=False)
     """Of the copy, as in `PhotoNote`; empty in the manifest."""
     path: str = field(default="", compare=False)
@@ -87,6 +91,7 @@ class DuplicateSets:
     """Sets of photos with the same pixels."""
 
     sets: int = 0
+    """Number of sets."""
     photos: int = 0
     """Copies: the photos of all sets but one of each."""
     across_splits: int = 0
@@ -103,12 +108,13 @@ class Findings:
 
     duplicates: DuplicateSets = field(default_factory=DuplicateSets)
     small_classes: dict[str, int] = field(default_factory=dict[str, int])
-    """Training photos by WNID, of classes with fewer than `FEW_PHOTOS`, smallest first."""
+    """Training photos by WNID, of classes with fewer than ten (`FEW_PHOTOS`), smallest first."""
     one_photo_classes: tuple[str, ...] = ()
     """WNIDs of classes whose training photos, two or more, are all copies of one."""
     smallest_class: tuple[str, int] = ("", 0)
     """(WNID, training photos)."""
     largest_class: tuple[str, int] = ("", 0)
+    """The same."""
     all_alike: bool = False
     """Whether all training photos, two or more, have the same pixels."""
     dropped: int | None = None

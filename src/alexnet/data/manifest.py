@@ -82,9 +82,13 @@ class ShardEntry:
     """One Arrow file of a split."""
 
     file: str
+    """Its name, in the folder of the store."""
     count: int
+    """Number of images."""
     bytes: int
+    """Its size."""
     sha256: str
+    """Of the file."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +96,7 @@ class SplitEntry:
     """One split: its images in order are those of its shards in order."""
 
     count: int
+    """Number of images."""
     shards: tuple[ShardEntry, ...]
 
 
@@ -126,6 +131,7 @@ class OddFiles:
     """Photos that were read but are unusual (gray, CMYK, PNG named JPEG, ...)."""
 
     count: int
+    """Number of photos."""
     first: tuple[str, ...]
     """`split/key` of the first few."""
 
@@ -135,15 +141,19 @@ class UnreadableFile:
     """A photo of the source that could not be read and is not in the store."""
 
     split: str
+    """The split it would be in."""
     key: str
+    """Its name in the source."""
     reason: str
+    """Why it could not be read, in words."""
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """The contents of `header.json`, with the same names."""
+    """The contents of `header.json`, the manifest of a store, with the same names."""
 
     version: int
+    """Of the store's format; a store of a newer one is refused."""
     side: int
     """Side of the square in pixels, or the shorter side if the shape is `whole`."""
     shape: str

@@ -60,7 +60,7 @@ def export(
     given = {"weights_license": license, "data_terms": data_terms}
     net = replace(net, terms={**net.terms, **{name: text for name, text in given.items() if text}})
     if target.suffix == ".onnx":
-        _refuse_no_graph(runs, members, graph)
+        _refuse_no_graph(source, runs, members, graph)
         onnx.write_onnx(target, net, members if len(members) > 1 else (), graph, log)
         return net
     bundle.save(target, net, weights=torch.bfloat16 if precision == "bfloat16" else None)
@@ -131,18 +131,27 @@ def _refuse_no_average(
         check_same_classes(members[0].classes, member.classes, f"classes of the models of {source}")
 
 
-def _refuse_no_graph(runs: Sequence[Path], members: Sequence[ModelBundle], graph: OnnxOptions) -> None:
+def _refuse_no_graph(
+    source: Path, runs: Sequence[Path], members: Sequence[ModelBundle], graph: OnnxOptions
+) -> None:
     """CommandError for what ONNX cannot represent, and for class probabilities that there are none of."""
     for run, member in zip(runs, members, strict=True):
         if member.config.classic is not None:
             others = [
                 str(other) for other, each in zip(runs, members, strict=True) if each.config.classic is None
             ]
-            instead = f"export {' or '.join(others)}" if others else "export to .safetensors"
+            others = others or [str(other) for other in _networks_of_fit(source)[:1]]
+            instead = " or ".join([f"export {each}" for each in others] or ["export to .safetensors"])
             name = member.config.recipe if len(runs) == 1 else str(run)
             raise CommandError(f"{name} is not a network, so ONNX cannot represent it: {instead}")
         if graph.takes == "photo" and not task_info(member.config.training.loss).classifies:
             raise CommandError(f"{run} was not trained to predict classes: omit --input photo")
+
+
+def _networks_of_fit(source: Path) -> list[Path]:
+    """The candidates of a fit that are networks, the one with the lowest loss first; none for others."""
+    tried = sorted(Fit.read(source).candidates, key=lambda each: each.nll) if is_fit(source) else []
+    return [source / each.name for each in tried if RunDir.open(source / each.name).config().classic is None]
 
 
 def run_to_export(source: Path) -> Path:

@@ -102,7 +102,10 @@ def last_hidden_layer(model: nn.Module) -> str:
             "this model gives only probabilities, as ONNX files do, and has no hidden layer: use its run "
             "directory or .safetensors file"
         )
-    raise CommandError(f"this model has no last hidden layer: choose one with --layer: {', '.join(others)}")
+    raise CommandError(
+        "this model is a classic pipeline, which has no last hidden layer: choose one of its layers with "
+        f"--layer, in Python with layer=: {', '.join(others)}"
+    )
 
 
 def activation_names(model: nn.Module) -> tuple[str, ...]:

@@ -35,7 +35,7 @@ def sift_fv() -> RunConfig:
 
 
 def sparse_coding() -> RunConfig:
-    """Six models averaged, each with one descriptor and one code: the best systems of 2010 and 2011.
+    """Six models averaged, each with one descriptor and one code: the winner of ILSVRC-2010.
 
     HOG, local binary patterns and SIFT; locality-constrained codes, super-vectors and codes of the lasso over
     pyramids of cells; linear support vector machines by averaged SGD. docs/deviations.md lists deviations

@@ -25,10 +25,7 @@ CALIBRATION_FORMAT_VERSION = 1
 
 @dataclass(frozen=True, kw_only=True)
 class Calibration:
-    """A calibration of a run's last checkpoint, on photos that it was not trained on.
-
-    Measures after it are cross-validated: the temperature for each photo was fitted without it.
-    """
+    """A calibration of a run's last checkpoint, on photos that it was not trained on."""
 
     temperature: float
     """Logits are divided by it; above 1 for a model that is too confident."""
@@ -37,16 +34,21 @@ class Calibration:
     store: str
     """Name of the store."""
     store_digest: str
+    """SHA-256 over the hashes of the store's shards."""
     split: str
+    """The split whose photos it was fitted to."""
     images: int
+    """Number of photos."""
     updates: int | None = None
     """Of the calibrated checkpoint, of an ensemble their sum; None if unknown, as for imported weights."""
     calibration_error_before: float
     """Expected calibration error, a fraction."""
     calibration_error_after: float
+    """The same after calibration, cross-validated: the temperature for each photo was fitted without it."""
     nll_before: float
     """Mean negative log-likelihood of the true class."""
     nll_after: float
+    """The same after calibration, cross-validated."""
     wanted_accuracy: float
     """Of the photos that `min_score` keeps, a fraction."""
     min_score: float | None
@@ -55,6 +57,7 @@ class Calibration:
     kept: int = 0
     """Photos with that score or a higher one."""
     kept_errors: int = 0
+    """Those of them whose most probable class is wrong."""
     predicted_by: tuple[str, ...] = ()
     """The runs whose mean predictions were calibrated, relative to the calibrated one, if they are others:
     its models before they were also trained on these photos."""

@@ -50,6 +50,7 @@ class NetworkProgress:
     """How far a network is trained, for `--resume`; by default it is not trained here yet."""
 
     epoch: int | None = None
+    """Epochs that are complete; None before training."""
     batch: int = 0
     """Updates in this epoch."""
     validated_step: int | None = None
@@ -71,6 +72,7 @@ class NetworkProgress:
     pace: TimeUsed | None = None
     """None in checkpoints of earlier versions."""
     store_digest: str = ""
+    """Of the store that it is trained on."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,14 +80,18 @@ class PipelineResult:
     """How the training of a classic pipeline ended, which has one checkpoint."""
 
     epochs: int
+    """Epochs of the classifiers."""
     errors: dict[str, Any]
+    """Of the validation after training."""
     best_top1_error: float
+    """Top-1 validation error, a fraction."""
     seconds: float
+    """Of training."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class CheckpointMeta:
-    """The contents of `meta.json`."""
+    """The contents of `meta.json`: what a checkpoint holds, and how far training was."""
 
     step: int
     """Number of updates; of a classic pipeline, of photos that were encoded."""

@@ -26,7 +26,9 @@ class Imported:
     """The file that imported weights were read from."""
 
     file: str
+    """Name of the file."""
     sha256: str
+    """Of the file."""
     program: str
     """The program whose format the file has, such as `torchvision`."""
 
@@ -49,17 +51,25 @@ class Environment:
     command: str = ""
     """The command line, quoted for a shell."""
     device: str = ""
+    """Where the model was trained, in words, such as `cpu (2 threads)`."""
     processor: str = ""
+    """The processor's name."""
     cores: int | None = None
+    """CPU cores that the process may use."""
     processes: int | None = None
+    """Number of processes that trained together."""
     store: str = ""
     """Name of the store's folder."""
     store_path: str = ""
     """Path of the store's folder."""
     store_digest: str = ""
+    """SHA-256 over the hashes of the store's shards."""
     python: str = ""
+    """Version of Python."""
     platform: str = ""
+    """Operating system and architecture."""
     packages: dict[str, str] = field(default_factory=dict[str, str])
+    """Versions of the packages that results depend on, by name."""
     commit: str = ""
     """Empty unless the program runs from a checkout; so are the changes."""
     uncommitted_changes: str = ""

@@ -28,12 +28,15 @@ class CandidateResult:
     name: str
     """Of its run directory, in that of the fit."""
     title: str
+    """What it is, in words."""
     recipe: str
+    """Of its run."""
     seconds: float
     """Of training, validation and testing together."""
     updates: int
     """Updates of the weights; 0 for models that are not trained by gradient descent."""
     epochs: int
+    """Of its training."""
     training_error: float | None
     """At the end, on augmented images; None if there is none."""
     errors: int
@@ -52,7 +55,9 @@ class NotTried:
     """A candidate that was not trained, or not to its end."""
 
     name: str
+    """Of the candidate."""
     reason: str
+    """In words."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +65,7 @@ class Suspect:
     """A photo whose label is probably wrong."""
 
     split: str
+    """The split that it is in."""
     key: str
     """In the store."""
     label: str
@@ -89,15 +95,18 @@ class Suspect:
 
 @dataclass(frozen=True)
 class Fit:
-    """The contents of `fit.json`."""
+    """The contents of `fit.json`: what was trained, what was chosen and why."""
 
     photos: str
     """Path of the photos."""
     store_digest: str
+    """SHA-256 over the hashes of the store's shards."""
     minutes: float
     """Minutes that were given, over all calls."""
     used_minutes: float = 0.0
+    """Minutes that were used, over all calls."""
     seed: int = 0
+    """Of the splits and of all training."""
     splits: dict[str, int] = field(default_factory=dict[str, int])
     """Photos of each split."""
     candidates: tuple[CandidateResult, ...] = ()
@@ -115,6 +124,7 @@ class Fit:
     suspects: tuple[Suspect, ...] = ()
     """Copies with different labels first, then the most suspicious."""
     version: int = FIT_FORMAT_VERSION
+    """Of the format; a newer one is refused."""
 
     @property
     def members(self) -> tuple[str, ...]:

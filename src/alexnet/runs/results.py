@@ -44,9 +44,13 @@ class ClassErrors:
     """Errors among the images of one class."""
 
     wnid: str
+    """Of the class."""
     name: str
+    """Readable name of the class."""
     images: int
+    """Images of the class."""
     top1_errors: int
+    """Those whose most probable class is another one."""
     predicted: int | None = None
     """Images that were predicted to be of this class; None in files of versions that did not save it."""
 
@@ -75,8 +79,11 @@ class Confusion:
     """How many images of class `true` were predicted to be `predicted`; both are WNIDs."""
 
     true: str
+    """The class of the images."""
     predicted: str
+    """Their most probable class."""
     images: int
+    """How many there are."""
 
 
 @dataclass(frozen=True)
@@ -86,10 +93,13 @@ class Mistake:
     key: str
     """The image's name in the store."""
     true: str
+    """The class of the image."""
     predicted: str
+    """Its most probable class."""
     probability: float
     """Of the predicted class."""
     true_probability: float
+    """Of the true class."""
     file: str = ""
     """Absolute path of the photo; empty if it has no file of its own, or it was not found."""
 
@@ -99,11 +109,17 @@ class EvaluatedRun:
     """One run that an evaluation tested; None if it is unknown, as for imported weights."""
 
     run: str
+    """Name of the run directory or the file."""
     recipe: str
+    """Of the run."""
     epochs: int | None
+    """That it was trained for."""
     seed: int | None
+    """Of its training."""
     checkpoint: str
+    """Which one was tested: `last` or `best`."""
     updates: int | None = None
+    """Updates of the checkpoint."""
 
 
 @dataclass(frozen=True)
@@ -111,11 +127,13 @@ class BoxErrors:
     """Errors of class and box together, over the images that have a box of their class."""
 
     images: int
+    """Images that have a box of their class."""
     without_box: int
     """Images without a box of their class, which are not scored."""
     top1_localization_errors: int
     """Images whose first prediction has the wrong class or a wrong box."""
     top5_localization_errors: int
+    """Images without any prediction, among the first five, of the right class with a right box."""
     top1_errors: int
     """Images whose first prediction has the wrong class, whatever its box."""
     top5_errors: int | None
@@ -138,8 +156,11 @@ class ClassPrecision:
     """Detection of the objects of one class."""
 
     wnid: str
+    """Of the class."""
     objects: int
+    """Objects of the class."""
     detections: int
+    """Predicted boxes of the class."""
     found: int
     """Number of objects that some detection matches, whatever its score."""
     average_precision: float | None
@@ -151,7 +172,9 @@ class DetectionResult:
     """Detection of all objects."""
 
     images: int
+    """Number of images."""
     objects: int
+    """Objects in them."""
     mean_average_precision: float
     """0 to 1, over the classes that have objects."""
     per_class: tuple[ClassPrecision, ...]
@@ -166,10 +189,15 @@ class GrowthStep:
     """Errors of the first `nets` members of an ensemble; fractions with their 95 % intervals."""
 
     nets: int
+    """How many members."""
     top1_error: float
+    """Of the average."""
     top1_interval: tuple[float, float]
+    """Of `top1_error`."""
     top5_error: float | None
+    """Of the average; None with fewer than ten classes."""
     top5_interval: tuple[float, float] | None
+    """Of `top5_error`."""
     gain: float | None
     """Reduction of the top-1 error by the last of them; None for the first."""
     gain_interval: tuple[float, float] | None
@@ -200,8 +228,11 @@ class EvalResult:
     """
 
     split: str
+    """The split of the store."""
     views: ViewSet
+    """The views of each image that were averaged."""
     images: int
+    """Images that were tested."""
     top1_errors: int
     """Images whose most probable class is wrong."""
     top5_errors: int | None
@@ -213,7 +244,9 @@ class EvalResult:
     confusions: tuple[Confusion, ...]
     """The most frequent first."""
     store: str
+    """Name of the store."""
     store_digest: str
+    """SHA-256 over the hashes of the store's shards."""
     runs: tuple[EvaluatedRun, ...]
     scales: tuple[int, ...] = ()
     """Shorter sides to which photos were resized, in pixels; empty in files of versions that did not save
@@ -223,6 +256,7 @@ class EvalResult:
     multiply_adds: float = 0.0
     """Multiply-adds per photo, on average; 0 if they were not counted."""
     device: str = ""
+    """Where the model ran, in words."""
     photos: Literal["square", "whole"] = "square"
     """`whole` if more than the central square was tested."""
     left_out: tuple[str, ...] = ()
@@ -232,7 +266,9 @@ class EvalResult:
     mean: Literal["probabilities", "logits"] | None = None
     """What was averaged over the runs; None for a single run."""
     weights: tuple[float, ...] | None = None
+    """Of each run in the mean; None if they are equal."""
     weights_searched_on: str | None = None
+    """The split on which the weights were searched; None if they were not."""
     growth: tuple[GrowthStep, ...] = ()
     members: dict[str, int] = field(default_factory=dict[str, int])
     """Top-1 errors of each member, in a recorded ensemble."""

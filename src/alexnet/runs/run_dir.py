@@ -159,12 +159,15 @@ class EnsembleMember:
     pretraining: bool
     """Whether another member is initialized from it; it is not averaged then."""
     recipe: str = ""
+    """Of its run."""
     seed: int = 0
+    """Of its training."""
     init_from: str = ""
     """Name of the member that it is initialized from."""
     settings: tuple[str, ...] = ()
     """`key=value` changes of the recipe, the seed among them."""
     store_digest: str = ""
+    """Of the store that it is trained on."""
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> EnsembleMember:

@@ -166,7 +166,7 @@ def test_the_last_hidden_layer() -> None:
     assert last_hidden_layer(LeNet1989()) == "H3"
     config = recipes.get("sift-fv").classic
     assert config is not None
-    with pytest.raises(CommandError, match="--layer: channel1"):
+    with pytest.raises(CommandError, match="with --layer, in Python with layer=: channel1"):
         last_hidden_layer(Pipeline(config, 3, 72))
     with pytest.raises(CommandError, match=r"\.safetensors"):
         last_hidden_layer(OnnxModel.__new__(OnnxModel))

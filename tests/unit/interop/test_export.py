@@ -185,6 +185,49 @@ def test_evaluate_accepts_exported_files_alone_and_with_runs(make_run, store, tm
     assert [each["run"] for each in both["runs"]] == ["run", "net.safetensors"]
 
 
+def test_a_fit_that_chose_a_classic_pipeline_names_what_to_type(make_run, store, tmp_path, capsys) -> None:
+    from alexnet.errors import CommandError
+    from alexnet.runs.fit_record import CandidateResult, Fit
+    from alexnet.runs.run_dir import EnsembleDir, EnsembleMember
+
+    fit = tmp_path / "fit"
+    fit.mkdir()
+    (fit / "store").symlink_to(store.path)
+    losses = {"small": 0.9, "fine-tuned": 0.5, "sift-fv": 0.1}
+    for name in ("small", "fine-tuned"):
+        make_run().path.rename(fit / name)
+    channel = {"descriptor": "root-sift", "step": 12, "patches": [16], "pca": 8, "codebook_size": 4}
+    settings = ["data.image_size=72", "data.input_size=72", "classic.sample_descriptors=900"]
+    words = ["--store", str(store.path), "--run", str(fit / "sift-fv"), *settings]
+    assert main(["train", "sift-fv", *words, f"classic.channels={json.dumps([channel])}"]) == 0
+
+    def choose(*chosen: str) -> None:
+        candidates = tuple(
+            CandidateResult(name, name, name, 1.0, 0, 1, None, 1, loss) for name, loss in losses.items()
+        )
+        Fit("photos", "", 1.0, candidates=candidates, chosen=chosen).write(fit)
+        members = [EnsembleMember(name=name, pretraining=False) for name in chosen]
+        EnsembleDir(fit).write("fit", members)
+
+    choose("sift-fv")
+    for words in ([tmp_path / "net.onnx"], ["--web", tmp_path / "page"]):
+        code, _, err = export(capsys, fit, *words)
+        assert code == 2
+        assert f"so ONNX cannot represent it: export {fit / 'fine-tuned'}\n" in err
+    photo = str(next((store.path.parent / "photos" / "val").rglob("*.png")))
+    with pytest.raises(CommandError, match="in Python with layer=: channel1"):
+        alexnet.load(fit, "cpu").features(photo)
+    assert alexnet.load(fit, "cpu").features(photo, layer="channel1").shape[0] == 1
+    assert main(["similar", photo, "--model", str(fit)]) == 2
+    assert "choose one of its layers with --layer" in capsys.readouterr().err
+    assert main(["similar", photo, "--model", str(fit), "--layer", "channel1"]) == 0
+    choose("sift-fv", "small")
+    code, _, err = export(capsys, fit, tmp_path / "net.onnx")
+    assert (code, err.rpartition(": ")[2].strip()) == (2, f"export {fit / 'small'}")
+    assert main(["similar", photo, "--model", str(fit)]) == 2
+    assert f"type --model {fit / 'sift-fv'} or {fit / 'small'}" in capsys.readouterr().err
+
+
 def test_the_metadata_is_read_without_the_weights(make_run, tmp_path, capsys) -> None:
     file = tmp_path / "net.safetensors"
     export(capsys, make_run().path, file)
