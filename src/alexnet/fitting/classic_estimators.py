@@ -142,7 +142,9 @@ class SiftFisherClassifier(_ClassicClassifier):
 class SparseCodingClassifier(_ClassicClassifier):
     """HOG, local binary patterns and SIFT as sparse codes and super-vectors: the recipe `sparse-coding`.
 
-    As `SiftFisherClassifier`, with the recipe's six channels.
+    As `SiftFisherClassifier`, with the recipe's six channels. Of scikit-learn's `check_estimator` it fails
+    `check_classifiers_train`, whose points in the plane become images of two pixels, since it normalizes
+    brightness and contrast.
 
     Source: Lin, Lv, Zhu, Yang, Cour, Yu, Cao, Huang, CVPR 2011.
     """

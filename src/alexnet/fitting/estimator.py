@@ -38,7 +38,8 @@ class AlexNetClassifier(ImageClassifier):
     `fit(X, y)` takes images (N, H, W, 3) in RGB, or (N, H, W) or (N, H, W, 1) gray, of any size and one range
     of values: uint8 is 0..255; other numbers are scaled so that the range of the training images becomes
     0..255. `y` are (N,) labels of any type. The penalty is chosen by cross-validation unless `C` is given.
-    Probabilities are the mean over each image and its mirror image.
+    Probabilities are the mean over each image and its mirror image. Of scikit-learn's `check_estimator` it
+    therefore fails `check_classifiers_train`, whose points in the plane become images of two pixels.
 
     For photos in files, for more time than seconds and better results, use `alexnet.fit`.
     """

@@ -73,7 +73,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):
 
     def _checked(self, images: Any, fitting: bool) -> npt.NDArray[Any]:
         """(N, H, W) or (N, H, W, C) finite numbers."""
-        if len(images) and isinstance(images[0], str | Path):
+        if hasattr(images, "__len__") and len(images) and isinstance(images[0], str | Path):
             raise ValueError(
                 f"X has paths, but {type(self).__name__} takes pixels: for photos in files use alexnet.fit"
             )

@@ -66,11 +66,6 @@ def tiny_network(normalization: str = "mean-and-std", bgr: bool = False, gray: b
     return str(path)
 
 
-LEFT_OUT = ("check_classifiers_train", "check_array_api_input", "check_classifier_data_not_an_array")
-"""The first has points in the plane, which are images of two pixels here; the others need packages that the
-project does not use."""
-
-
 def stripes(count: int, seed: int, channels: int = 3) -> tuple[np.ndarray, np.ndarray]:
     """Images of 40 x 30 pixels with horizontal or vertical stripes, and which of them they have."""
     random, (y, x) = np.random.default_rng(seed), np.mgrid[:40, :30]
@@ -216,16 +211,32 @@ def test_the_earlier_systems_have_the_channels_of_their_recipes() -> None:
         SiftFisherClassifier(side=8, device="cpu").fit(images, labels)
 
 
-def contract() -> Iterator[tuple[str, Any, Any]]:
-    """The name of each of scikit-learn's checks, with the estimator and the check."""
-    estimators = [AlexNetClassifier(tiny_network(), C=0.01, device="cpu"), *map(small, CLASSIC)]
-    for each in estimators:
+EXPECTED_FAILED_CHECKS: dict[type, dict[str, str]] = {
+    AlexNetClassifier: {"check_classifiers_train": "points (a, b) and (b, a) are mirror images"},
+    SiftFisherClassifier: {},
+    SparseCodingClassifier: {"check_classifiers_train": "brightness and contrast are normalized"},
+}
+"""In the form of scikit-learn's argument, for each estimator."""
+
+
+def contract() -> Iterator[Any]:
+    """Each of scikit-learn's checks; `check_classifiers_train`, the slowest, only once."""
+    for each in (AlexNetClassifier(tiny_network(), C=0.01, device="cpu"), *map(small, CLASSIC)):
         for estimator, check in estimator_checks_generator(each):
-            if check.func.__name__ not in LEFT_OUT:
-                name = f"{type(each).__name__} {check.func.__name__} {check.keywords or ''}".strip()
-                yield name, estimator, check
+            name = check.func.__name__
+            reason = EXPECTED_FAILED_CHECKS[type(each)].get(name)
+            if name != "check_classifiers_train" or not check.keywords:
+                marks = [pytest.mark.xfail(strict=True, reason=reason)] if reason else []
+                words = f"{type(each).__name__} {name} {check.keywords or ''}".strip()
+                yield pytest.param(estimator, check, id=words, marks=marks)
 
 
-@pytest.mark.parametrize(("estimator", "check"), [pytest.param(*each, id=name) for name, *each in contract()])
+@pytest.mark.parametrize(("estimator", "check"), [*contract()])
 def test_the_contract_of_scikit_learn(estimator: Any, check: Any) -> None:
     check(estimator)
+
+
+def test_the_documents_name_the_checks_that_fail() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "python.md").read_text("utf-8")
+    for kind, checks in EXPECTED_FAILED_CHECKS.items():
+        assert all(check in page and check in str(kind.__doc__) for check in checks), kind
