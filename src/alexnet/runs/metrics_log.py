@@ -17,11 +17,12 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeAlias
 
-from alexnet.checksum import Damaged, has_checksum, with_checksum, without_checksum
+from alexnet.checksum import CHECKSUM, Damaged, has_checksum, with_checksum, without_checksum
 from alexnet.errors import DataError, WorkError
 from alexnet.io import write_whole
 from alexnet.json_reader import as_object, parse_json, read_object, reason_of
@@ -151,7 +152,7 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
     """
     # Before the log, which may grow meanwhile.
     wanted = max(recorded_lines(path.with_name("checkpoints")), _lines_of_pipeline(path.parent / _PIPELINE))
-    lines = [_parsed(line, path) for line in _whole_lines(path)]
+    lines = [parse() for parse in _parsers(path)]
     if (found := _count(lines)) < wanted:
         state = f"is damaged: it has {found:,}" if path.exists() else "is missing: it has 0"
         raise Damaged(f"{path} {state} of {wanted:,} lines; {_WAY_ON}")
@@ -247,10 +248,24 @@ def _is_json(line: str) -> bool:
     return True
 
 
-def _parsed(line: str, path: Path) -> dict[str, Any]:
-    """A line as an event; Damaged if it is another text."""
+def _parsers(path: Path) -> list[Callable[[], dict[str, Any]]]:
+    """A function for each line of a log, oldest first, as `_parsed`.
+
+    Only lines at the beginning, of an earlier version, may have no checksum.
+    """
+    lines = _whole_lines(path)
+    keys = [f'"{CHECKSUM}"' in line for line in lines]
+    first = keys.index(True) if True in keys else len(lines)
+    return [partial(_parsed, line, path, number >= first) for number, line in enumerate(lines)]
+
+
+def _parsed(line: str, path: Path, is_checked: bool) -> dict[str, Any]:
+    """A line as an event; Damaged if it is another text, or if it has no checksum but `is_checked`."""
     try:
-        return _event(without_checksum(parse_json(line), path))
+        value = parse_json(line)
+        if is_checked and not has_checksum(value):
+            raise ValueError("no checksum")
+        return _event(without_checksum(value, path))
     except Damaged:
         raise
     except (ValueError, KeyError) as error:
@@ -273,9 +288,9 @@ def _event(value: Any) -> dict[str, Any]:
 
 def _undamaged_lines(path: Path) -> tuple[list[dict[str, Any]], int]:
     """The lines that are events, none without a file; and the number of others."""
-    lines = _whole_lines(path)
+    parsers = _parsers(path)
     found: list[dict[str, Any]] = []
-    for line in lines:
+    for parse in parsers:
         with suppress(Damaged):
-            found.append(_parsed(line, path))
-    return found, len(lines) - len(found)
+            found.append(parse())
+    return found, len(parsers) - len(found)
