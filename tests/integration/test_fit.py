@@ -26,6 +26,7 @@ from alexnet.fitting import candidates as fitting_candidates
 from alexnet.fitting import fit as fitting
 from alexnet.fitting.candidates import Speed
 from alexnet.fitting.fit import FitOptions, fit_photos
+from alexnet.fitting.label_errors import linear_probabilities
 from alexnet.fitting.speed import FisherSpeed
 from alexnet.io import exclusive_lock
 from alexnet.runs.calibration import tempered
@@ -177,6 +178,10 @@ def test_labels_are_checked_with_a_chosen_sift_fv_also_while_it_is_not_trained_a
     again = fit_photos(photos, tmp_path / "run", RESUMED).fit
     assert "sift-fv" in again.members
     assert Path(again.suspects[0].path).name == "moved.png"
+    monkeypatch.setattr(fitting, "choose", lambda found: tuple(sorted(found)))
+    monkeypatch.setattr(fitting, "linear_probabilities", linear_probabilities)
+    networks = fit_photos(photos, tmp_path / "run", replace(RESUMED, networks_only=True)).fit
+    assert {"linear", "fine-tuned"} <= set(networks.chosen) and "sift-fv" not in networks.chosen
 
 
 @pytest.mark.parametrize("verb", ["predict", "evaluate", "export"])
@@ -487,7 +492,7 @@ def test_time_is_reserved_for_a_refit_that_is_missing(
     made = Fit.read(run)
     replace(made, candidates=tuple(replace(each, seconds=8.0) for each in made.candidates)).write(run)
 
-    def planned(*given: Any) -> Any:
+    def planned(*given: Any, **options: Any) -> Any:
         reserved.append(given[-1])
         raise Stopped("stopped by SIGTERM")
 

@@ -67,6 +67,13 @@ def command(
             help="Regular expression; photos whose paths have the same match stay in one split.",
         ),
     ] = "",
+    networks_only: Annotated[
+        bool,
+        typer.Option(
+            "--networks-only",
+            help="Choose among networks, without sift-fv, so that ONNX and --web can be exported.",
+        ),
+    ] = False,
     drop_duplicates: Annotated[
         bool,
         typer.Option("--drop-duplicates", help="Keep one of each set of copies; decodes all photos twice."),
@@ -97,6 +104,7 @@ def command(
         minutes=minutes,
         seed=seed,
         group_by=group_by,
+        networks_only=networks_only,
         drop_duplicates=drop_duplicates,
         source=options,
         resume=resume,

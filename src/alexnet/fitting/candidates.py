@@ -187,13 +187,15 @@ def plan(
     seed: int,
     done: Mapping[str, int] = {},
     refit: float = 0.0,
+    *,
+    networks_only: bool = False,
 ) -> Plan:
     """The candidates to train after `linear` within `seconds`, in this order.
 
     Time is reserved for the refit of the slowest candidate that is fitted in one step, if it fits besides the
     candidates themselves, and of `fine-tuned` where there are few photos. `done` has the training photos of
     the candidates that were trained before: those are planned only with clearly more photos, or all. A refit
-    of them takes `refit` seconds at most.
+    of them takes `refit` seconds at most. `networks_only` leaves out `sift-fv`.
     """
     found, left, epochs_per_second = list[Candidate](), seconds, speed.network / photos.train
     reserved, not_tried = refit, list[NotTried]()
@@ -216,7 +218,9 @@ def plan(
 
     part = _fisher_photos(photos, FISHER_SHARE * seconds, speed.fisher)
     cost = _fisher_cost(part, photos, speed.fisher)
-    if fits(FISHER, part, cost, FISHER_SHARE):
+    if networks_only:
+        not_tried.append(NotTried(FISHER, "not a network"))
+    elif fits(FISHER, part, cost, FISHER_SHARE):
         found.append(_fisher(photos, seed, FISHER_SHARE * seconds / 60, part, cost))
     cost = photos.train * (LARGE_COST / speed.network + speed.last_layer)
     if photos.side < LARGE_TEST_SIZE:

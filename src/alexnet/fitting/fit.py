@@ -110,6 +110,8 @@ class FitOptions:
     """By default that of the fit that is continued, or 0."""
     group_by: str = ""
     """A regular expression over keys: photos with the same match stay in one split."""
+    networks_only: bool = False
+    """Whether only networks are chosen, which can be exported as ONNX and for browsers."""
     drop_duplicates: bool = False
     """Whether one photo of each set with the same pixels is kept, in all splits together."""
     source: SourceOptions = field(default_factory=SourceOptions)
@@ -147,6 +149,7 @@ def fit(
     minutes: float = 10.0,
     resume: bool = False,
     seed: int | None = None,
+    networks_only: bool = False,
     log: Log = _DEFAULTS.log,
 ) -> Predictor:
     """A classifier of labeled photos, in any form that `prepare` reads, trained within about `minutes`.
@@ -155,11 +158,13 @@ def fit(
 
     It is kept in the directory `run`, with its store, its errors and all candidates; without one in a new
     temporary directory. With `resume` a fit that is there is continued, with its `seed`; that of a new one is
-    0 by default. `log` receives what was understood of the photos and how each candidate did. Errors as
+    0 by default. With `networks_only` no classic pipeline is chosen, so that the model can be exported as
+    ONNX. `log` receives what was understood of the photos and how each candidate did. Errors as
     `fit_photos`.
     """
     place = Path(tempfile.mkdtemp(prefix="alexnet-fit-")) / "run" if run is None else Path(run)
-    fit_photos(photos, place, FitOptions(minutes=minutes, resume=resume, seed=seed, log=log))
+    options = FitOptions(minutes=minutes, resume=resume, seed=seed, networks_only=networks_only, log=log)
+    fit_photos(photos, place, options)
     return load(place)
 
 
@@ -268,7 +273,10 @@ class _Fitting:
         missing = [each for each in made if each.photos == photos[TRAIN] and not self._has_refit(each.name)]
         again = max((each.seconds * counts.refit for each in missing), default=0.0)
         seconds = max(0.0, self._left(photos))
-        planned = plan(counts, seconds, self.speed, self.seed, done, again)
+        planned = plan(
+            *(counts, seconds, self.speed, self.seed, done, again),
+            networks_only=self.options.networks_only,
+        )
         self._log_plan(planned, seconds, state)
         state = replace(state, not_tried=planned.not_tried)
         start = time.monotonic()
@@ -289,7 +297,12 @@ class _Fitting:
             state, _ = self._with_candidate(within, state, store, predictions)
         state.write(self.run)
         earlier = [each.name for each in state.candidates if each.name not in predictions]
-        return state, predictions | {name: self._predictions(name, store) for name in earlier}
+        predictions |= {name: self._predictions(name, store) for name in earlier if self._may_choose(name)}
+        return state, predictions
+
+    def _may_choose(self, name: str) -> bool:
+        """Whether a candidate of an earlier call may be chosen in this one."""
+        return not self.options.networks_only or RunDir(self.run / name).config().classic is None
 
     def _with_candidate(
         self, candidate: Candidate, state: Fit, store: Store, predictions: dict[str, Predictions]

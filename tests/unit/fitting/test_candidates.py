@@ -30,6 +30,7 @@ from alexnet.fitting.candidates import (
     shortened,
 )
 from alexnet.fitting.speed import FisherSpeed
+from alexnet.runs.fit_record import NotTried
 
 NUMBERS = st.integers(4, 200_000)
 
@@ -192,6 +193,12 @@ def test_a_refit_that_fits_comes_before_another_candidate(seconds: float, refit:
     planned = plan(photos, seconds, speed, 0, {"linear": 800, "sift-fv": 800}, refit)
     used = sum(each.seconds + START_SECONDS for each in planned.candidates)
     assert used + refit <= seconds + 1e-6 or refit + START_SECONDS > seconds
+
+
+def test_pipelines_are_left_out_where_only_networks_are_wanted() -> None:
+    planned = plan(PhotoCounts(1000, 5, 192, 600, 200), 3000, SPEED, 0, networks_only=True)
+    assert all(each.config.classic is None for each in planned.candidates) and planned.candidates
+    assert NotTried("sift-fv", "not a network") in planned.not_tried
 
 
 def test_what_was_trained_on_a_part_is_trained_on_all_photos_when_there_is_time() -> None:
