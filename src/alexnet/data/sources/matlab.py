@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import io
+import json
 import math
 import struct
+import subprocess
+import sys
 import zlib
 from typing import Any
 
@@ -29,32 +32,60 @@ _FAILURES = (
 def read_vectors(data: bytes, file: str) -> dict[str, list[Any]]:
     """The vectors and struct arrays in a MATLAB file, as lists of plain values or of dictionaries of them.
 
-    Matrices and single values are left out. DataError if it cannot be read, or is too large: vectors of more
-    than `MAX_LISTED` values, or compressed variables of more than `_MAX_UNPACKED_BYTES`.
+    Matrices and single values are left out. They are read in a process of their own, since scipy's reader
+    ends with a segmentation fault on some damaged files. DataError if the file cannot be read, or is too
+    large: vectors of more than `MAX_LISTED` values, or compressed variables of more than
+    `_MAX_UNPACKED_BYTES`.
     """
-    # Imported here because it takes a quarter of a second and is rarely needed.
+    try:
+        _refuse_large(data, file)
+    except _FAILURES as error:
+        raise _incomplete(file, error) from error
+    reader = f"from {__name__} import print_vectors; print_vectors({MAX_LISTED})"
+    done = subprocess.run([sys.executable, "-c", reader], input=data, capture_output=True)
+    if done.returncode:
+        raise _incomplete(file, "its reader crashed")
+    found = json.loads(done.stdout)
+    if "too_long" in found:
+        name, count = found["too_long"]
+        raise DataError(f"{file}: {name} has {count:,} values, more than {MAX_LISTED:,}")
+    if "newer" in found:
+        raise DataError(f"{file} is of MATLAB 7.3, which is not read: save it with -v7")
+    if "reason" in found:
+        raise _incomplete(file, found["reason"])
+    return found["vectors"]
+
+
+def _incomplete(file: str, reason: object) -> DataError:
+    return DataError(f"{file} is not a complete MATLAB file ({reason})")
+
+
+def print_vectors(longest: int) -> None:
+    """Prints the vectors in the file on standard input as JSON, or why there are none, for `read_vectors`."""
+    json.dump(_vectors(io.BytesIO(sys.stdin.buffer.read()), longest), sys.stdout)
+
+
+def _vectors(content: io.BytesIO, longest: int) -> dict[str, Any]:
+    """`vectors`, or `too_long` with a name and a number, `newer`, or the `reason` of a failure."""
     from scipy.io import loadmat, whosmat
     from scipy.io.matlab import MatReadError
 
-    content = io.BytesIO(data)
     try:
-        _refuse_large(data, file)
         shapes = {name: shape for name, shape, _ in whosmat(content)}
         names = [name for name, shape in shapes.items() if math.prod(shape) == max(shape) > 1]
         for name in names:
-            if max(shapes[name]) > MAX_LISTED:
-                count = max(shapes[name])
-                raise DataError(f"{file}: {name} has {count:,} values, more than {MAX_LISTED:,}")
+            if max(shapes[name]) > longest:
+                return {"too_long": [name, max(shapes[name])]}
         content.seek(0)
         found = loadmat(content, variable_names=names, simplify_cells=True) if names else {}
-    except DataError:
-        raise
-    except NotImplementedError as error:
-        raise DataError(f"{file} is of MATLAB 7.3, which is not read: save it with -v7") from error
+        listed = {name: python_value(found[name]) for name in names if name in found}
+        vectors = {name: value if isinstance(value, list) else [value] for name, value in listed.items()}
+        json.dumps(vectors)  # it has nothing but plain values
+    except NotImplementedError:
+        return {"newer": True}
     except (MatReadError, *_FAILURES) as error:
-        raise DataError(f"{file} is not a complete MATLAB file ({error})") from error
-    listed = {name: python_value(found[name]) for name in names if name in found}
-    return {name: value if isinstance(value, list) else [value] for name, value in listed.items()}
+        return {"reason": str(error)}
+    return {"vectors": vectors}
 
 
 def _refuse_large(data: bytes, file: str) -> None:
