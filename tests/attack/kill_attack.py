@@ -160,7 +160,7 @@ def _fit(subject: Subject) -> None:
     photos, folder = str(subject.folder / PHOTOS), str(subject.folder / FIT)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(candidates, "MAX_EPOCHS", 1)
-        patch.setattr(candidates, "FISHER_DESCRIPTORS", 10**12)  # sift-fv takes longer
+        patch.setattr(candidates, "FISHER_SHARE", 0.0)  # no sift-fv, which takes longer
         few = ("--minutes", "60", "--device", "cpu", "--workers", "1", "--resume")
         _typed("fit", photos, "--run", folder, *few)
 
