@@ -164,7 +164,7 @@ def text_columns(data: bytes, file: str) -> dict[str, list[Any]]:
 
 
 def _validated(table: Any) -> Any:
-    """The table or column, if all its values are where the file says; else ArrowInvalid.
+    """The table or column, if the offsets of all its values are valid; else ArrowInvalid.
 
     Arrow's readers do not compare the offsets in a file with its size: wrong ones lead out of the memory.
     """
