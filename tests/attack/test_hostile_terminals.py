@@ -222,7 +222,7 @@ def locked(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
 
 
 @linux
-@pytest.mark.parametrize("name", ["class0/2.png", "class0"])
+@pytest.mark.parametrize("name", ["class0/2.png", "class0", "."])
 def test_no_store_is_prepared_of_photos_that_cannot_be_read(locked, name: str, tmp_path: Path) -> None:
     folder = locked(name)
     done = alexnet("prepare", folder, tmp_path / "store", "--workers", "1", preexec_fn=as_owner)

@@ -71,6 +71,10 @@ def open_source(
 
 def _recognize(path: Path, options: SourceOptions) -> Source:
     if path.is_dir():
+        try:
+            next(path.iterdir(), None)
+        except PermissionError as error:
+            raise DataError(f"{path}: {error.strerror}") from error
         source = imagenet.read_tars(path) or webdataset.read_tars(path)
         return _checked(source, options, ()) if source else _from_tree(open_folder(path), options)
     if _lists_photos(path):
