@@ -479,7 +479,7 @@ def test_a_candidate_that_was_stopped_keeps_its_number_of_photos(
     assert "linear: continued as it was begun, on 6 of the photos" in lines
 
 
-def _stopped(*_: Any) -> Any:
+def _stopped(*_: Any, **__: Any) -> Any:
     raise Stopped("stopped by SIGTERM")
 
 
