@@ -14,6 +14,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
+from huggingface_hub import constants
 
 
 @dataclass
@@ -197,7 +198,6 @@ def _form(body: bytes) -> set[str]:
 @contextmanager
 def serving_hub(monkeypatch: pytest.MonkeyPatch, cache: Path) -> Iterator[HubServer]:
     """A Hub on this machine that `huggingface_hub` uses, with an empty cache."""
-    constants = pytest.importorskip("huggingface_hub.constants")
     server = HubServer()
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     monkeypatch.setattr(constants, "ENDPOINT", server.url)

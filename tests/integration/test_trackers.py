@@ -109,7 +109,7 @@ def test_the_lines_of_the_documents_log_a_run(
     assert len(events) == len(read_metrics(tmp_path / "run" / "metrics.jsonl"))
     assert {key: found[key] for key in wanted} == pytest.approx(wanted)
     assert wanted["result/top1_error"] == result.errors["top1_error"]
-    with pytest.raises(BlockingIOError):  # nobody has connected
+    with pytest.raises(BlockingIOError):  # no client has connected
         network.accept()
 
 

@@ -3,14 +3,13 @@ from __future__ import annotations
 from pathlib import Path
 from types import SimpleNamespace
 
+import datasets
 import pytest
 from unit.data.source_makers import photo
 
 import alexnet
 from alexnet.data.store import Store
 from alexnet.errors import CommandError
-
-datasets = pytest.importorskip("datasets")
 
 NAMES = ("dog", "cat")
 

@@ -12,6 +12,7 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import fsspec
 import pytest
 from unit.data.source_makers import photo
 
@@ -21,8 +22,6 @@ from alexnet.data import remote
 from alexnet.data.remote import is_address, is_web_file, local_source
 from alexnet.data.store import Store
 from alexnet.errors import CommandError, DataError, MissingPackage, NotFound, WorkError
-
-fsspec = pytest.importorskip("fsspec")
 
 CLASSES = ("ant", "bee")
 PER_CLASS = 3
@@ -337,7 +336,6 @@ class _Handler(SimpleHTTPRequestHandler):
 @pytest.fixture
 def web(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ThreadingHTTPServer]:
     """A server of the files in `site`, whose pages list them."""
-    pytest.importorskip("aiohttp")
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     monkeypatch.setattr("alexnet.data.download._WAITS_SECONDS", ())
     site = tmp_path / "site"

@@ -12,6 +12,7 @@ import pytest
 import tiny
 import yaml
 from hub_server import HubServer, Repository, serving_hub
+from huggingface_hub import ModelCard
 
 import alexnet
 from alexnet import recipes
@@ -100,8 +101,7 @@ def test_the_command_of_the_card_gives_the_same_configuration(exported) -> None:
 
 
 def test_the_hubs_client_reads_the_card(exported) -> None:
-    hub = pytest.importorskip("huggingface_hub")
-    card = hub.ModelCard.load(exported / "README.md")
+    card = ModelCard.load(exported / "README.md")
     assert card.data.library_name == "alexnet"
     assert card.data.pipeline_tag == "image-classification"
 

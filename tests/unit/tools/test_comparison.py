@@ -50,7 +50,7 @@ ABSENT = ("shared_data", "chromium", "gpu", "data")
 
 
 def reasons_to_skip(module: ast.Module, name: str) -> Iterator[str]:
-    """Why a whole test may be skipped: its fixtures, marks and lines, and what its file says for all."""
+    """Why a whole test may be skipped: its fixtures, marks and lines, and the marks of its file for all."""
     (test,) = [each for each in module.body if isinstance(each, ast.FunctionDef) and each.name == name]
     outside = [each for each in module.body if not isinstance(each, ast.FunctionDef | ast.ClassDef)]
     marks = [each for each in outside if ast.unparse(each).startswith("pytestmark")]
