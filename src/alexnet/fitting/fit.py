@@ -273,10 +273,8 @@ class _Fitting:
         missing = [each for each in made if each.photos == photos[TRAIN] and not self._has_refit(each.name)]
         again = max((each.seconds * counts.refit for each in missing), default=0.0)
         seconds = max(0.0, self._left(photos))
-        planned = plan(
-            *(counts, seconds, self.speed, self.seed, done, again),
-            networks_only=self.options.networks_only,
-        )
+        only = self.options.networks_only
+        planned = plan(counts, seconds, self.speed, self.seed, done, again, networks_only=only)
         self._log_plan(planned, seconds, state)
         state = replace(state, not_tried=planned.not_tried)
         start = time.monotonic()
